@@ -1,0 +1,11 @@
+"""When and where the graph runs: its stages as Prefect tasks. Nothing here knows what a stage computes."""
+
+import os
+
+for _name, _value in {
+    "DVC_NO_ANALYTICS": "1",
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "DO_NOT_TRACK": "1",
+    "PREFECT_LOGGING_LEVEL": "WARNING",
+}.items():
+    os.environ.setdefault(_name, _value)

@@ -29,6 +29,7 @@ class Inputs:
     input: Path | None = None
     against: Path | None = None
     truth: Path | None = None
+    spool: Path | None = None  # outside DVC; survives a kill, for checkpoints
 
 
 @dataclass(frozen=True)

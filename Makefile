@@ -1,0 +1,44 @@
+# Everything a person does with this repository; `make repro` and `make test` are the two that matter.
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+export DVC_NO_ANALYTICS := 1
+export DO_NOT_TRACK := 1
+export MLFLOW_DISABLE_TELEMETRY := true
+export PREFECT_SERVER_ANALYTICS_ENABLED := false
+export QUJING_MIRROR ?= $(wildcard ../shared/data)
+PYTHON ?= python3
+READY := .venv/.ready
+
+.PHONY: repro test lint check-real bench ui clean-spool
+
+repro: $(READY)  ## run the whole graph, then show what came out
+	dvc repro
+	python -m stages.restored
+	python -m stages.report show
+
+test: $(READY)  ## the fast tests, offline
+	pytest -n 2
+
+lint: $(READY)
+	ruff check .
+	ruff format --check .
+	lint-imports
+	mypy
+
+check-real: $(READY)  ## slow checks, and checks on the real data in QUJING_MIRROR
+	pytest -m "slow or real" -rs
+
+bench: $(READY)  ## ratios against named peers
+	python -m benchmarks.bench_words
+
+ui: $(READY)  ## MLflow on 127.0.0.1:5000, and Prefect's pages where a server is configured
+	@test -z "$$PREFECT_API_URL" || echo "Prefect: $${PREFECT_API_URL%/api}"
+	mlflow ui --host 127.0.0.1 --port 5000 --backend-store-uri $${MLFLOW_TRACKING_URI:-sqlite:///mlflow.db}
+
+clean-spool:  ## forget interrupted work and the pages that crawls have fetched
+	rm -rf .spool
+
+$(READY): requirements.lock pyproject.toml
+	test -d .venv || $(PYTHON) -m venv .venv
+	pip install -q -r requirements.lock
+	pip install -q --no-deps -e .
+	touch $@

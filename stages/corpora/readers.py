@@ -1,0 +1,207 @@
+"""Files of every usual kind into raw documents: plain text, JSON, JSON lines, TSV, Parquet, HTML, WARC, and archives.
+
+Compressed files (.xz, .gz, .bz2, .zst) and tar archives are looked into; a round of a crawl is read by its manifest.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import tarfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import IO, Any
+
+from stages.core import tables
+from stages.core.errors import Refusal, one_line
+from stages.corpora import rounds
+from stages.corpora.charset import decode
+from stages.corpora.clean import HAN
+
+
+@dataclass(frozen=True)
+class Raw:
+    """A document as found: either `text`, or the `payload` of a page still to be read."""
+
+    source: str  # file name, or "web"
+    url: str
+    title: str = ""
+    text: str = ""
+    payload: bytes = b""
+    charset: str = ""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """Params of reading files that are not pages."""
+
+    unit: str  # what is one document of a plain text or TSV file: "file" or "line"
+    fields: tuple[str, ...]  # JSON fields and Parquet columns that hold text; () takes every text with Han in it
+
+
+def read(path: Path, params: Reading) -> Iterator[Raw]:
+    """All documents of a file, a folder (files in order of name) or a sealed round.
+
+    Raises `Refusal` that names the file where one is missing, of no known kind, or broken.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise Refusal(f"{path} is missing: name a file or a folder that exists")
+    if rounds.is_round(path):
+        for page in rounds.read(path):
+            yield Raw("web", page.url, payload=page.payload, charset=page.charset)
+        return
+    files = [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.is_file())
+    files = [file for file in files if path.is_file() or (kind(file.name) in KINDS and file.name != "manifest.parquet")]
+    if not files:
+        raise Refusal(f"{path} holds no file of a known kind ({', '.join(sorted(KINDS))}), compressed or not")
+    for file in files:
+        try:
+            yield from _file(file, params)
+        except (OSError, EOFError, tarfile.TarError, json.JSONDecodeError) as error:
+            raise Refusal(f"{file} cannot be read: {one_line(error)}; get it again or leave it out") from error
+
+
+def kind(name: str) -> str:
+    """The kind of a file by its name, compression looked through: "news.jsonl.xz" is "jsonl"."""
+    suffixes = PurePosixPath(name.lower()).suffixes
+    while suffixes and suffixes[-1] in (".xz", ".gz", ".bz2", ".zst"):
+        suffixes.pop()
+    return suffixes[-1][1:] if suffixes else ""
+
+
+def _file(file: Path, params: Reading) -> Iterator[Raw]:
+    if kind(file.name) == "warc":
+        for page in rounds.read_warc(file):
+            yield Raw(file.name, page.url, payload=page.payload, charset=page.charset)
+    elif kind(file.name) == "parquet":
+        yield from _parquet(file, params)
+    else:
+        with _open(file) as stream:
+            yield from _stream(file.name, stream, params)
+
+
+def _open(file: Path) -> IO[bytes]:
+    """The bytes of a file, decompressed by its suffix."""
+    import pyarrow as pa
+
+    suffix = file.suffix.lower()
+    if suffix == ".xz":
+        import lzma
+
+        return lzma.open(file)
+    if suffix == ".tgz":
+        return io.BufferedReader(pa.CompressedInputStream(pa.OSFile(str(file)), "gzip"))
+    if suffix in (".gz", ".bz2", ".zst"):
+        codec = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd"}[suffix]
+        return io.BufferedReader(pa.CompressedInputStream(pa.OSFile(str(file)), codec))
+    return file.open("rb")
+
+
+def _stream(name: str, stream: IO[bytes], params: Reading) -> Iterator[Raw]:
+    reader = KINDS.get(kind(name))
+    if reader is None:
+        raise Refusal(f"{name} is of no known kind; give one of: {', '.join(sorted(KINDS))}, compressed or not")
+    yield from reader(name, stream, params)
+
+
+def _plain(name: str, stream: IO[bytes], params: Reading) -> Iterator[Raw]:
+    """Plain text and Markdown: the whole file, or each of its lines."""
+    if params.unit == "file":
+        text, _ = decode(stream.read())
+        yield Raw(name, "", text=text)
+        return
+    for number, line in enumerate(stream):
+        text, _ = decode(line)
+        yield Raw(name, f"{name}#{number}", text=text.strip())
+
+
+def _tsv(name: str, stream: IO[bytes], params: Reading) -> Iterator[Raw]:
+    """Tab-separated lines: the fields that hold Han."""
+    for number, line in enumerate(stream):
+        text, _ = decode(line)
+        yield Raw(name, f"{name}#{number}", text="\n".join(f for f in text.rstrip("\r\n").split("\t") if HAN.search(f)))
+
+
+def _json_lines(name: str, stream: IO[bytes], params: Reading) -> Iterator[Raw]:
+    for number, line in enumerate(stream):
+        if line.strip():
+            yield _record(name, number, json.loads(decode(line)[0]), params)
+
+
+def _json(name: str, stream: IO[bytes], params: Reading) -> Iterator[Raw]:
+    """One JSON value: the items of a list, or of the list under `data`; a file of JSON lines is read as that."""
+    content = stream.read()
+    try:
+        value = json.loads(decode(content)[0])
+    except json.JSONDecodeError:
+        yield from _json_lines(name, io.BytesIO(content), params)
+        return
+    if isinstance(value, dict) and isinstance(value.get("data"), list):
+        value = value["data"]
+    for number, item in enumerate(value if isinstance(value, list) else [value]):
+        yield _record(name, number, item, params)
+
+
+def _record(name: str, number: int, record: Any, params: Reading) -> Raw:
+    fields = record if isinstance(record, dict) else {}
+    texts = dict.fromkeys(_texts(record, frozenset(params.fields)))
+    title = fields.get("title", "")
+    return Raw(name, str(fields.get("url") or f"{name}#{number}"), str(title), "\n".join(texts))
+
+
+def _texts(value: Any, wanted: frozenset[str], inside: bool = False) -> Iterator[str]:
+    """The texts in a JSON value: those below the wanted keys, or, with none wanted, all that hold Han."""
+    if isinstance(value, str):
+        if (inside or not wanted) and HAN.search(value):
+            yield value
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield from _texts(item, wanted, inside or key in wanted)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _texts(item, wanted, inside)
+
+
+def _parquet(file: Path, params: Reading) -> Iterator[Raw]:
+    """A table: its `fields`, or its column `text`; columns `url` and `title` are taken where they are."""
+    texts = list(params.fields) or ["text"]
+    with tables.opened(file, texts) as opened:
+        more = [column for column in ("url", "title") if column in opened.schema_arrow.names]
+    number = 0
+    for batch in tables.batches(file, [*texts, *more]):
+        for row in batch.to_pylist():
+            text = "\n".join(str(row[column]) for column in texts if row[column])
+            yield Raw(file.name, row.get("url") or f"{file.name}#{number}", row.get("title") or "", text)
+            number += 1
+
+
+def _page(name: str, stream: IO[bytes], params: Reading) -> Iterator[Raw]:
+    yield Raw(name, name, payload=stream.read())
+
+
+def _tar(name: str, stream: IO[bytes], params: Reading) -> Iterator[Raw]:
+    """The members of an archive whose kind is known, each by its kind."""
+    with tarfile.open(fileobj=stream, mode="r|") as archive:
+        for member in archive:
+            if member.isfile() and kind(member.name) in KINDS:
+                yield from _stream(f"{name}/{member.name}", archive.extractfile(member), params)
+
+
+KINDS: dict[str, Callable[[str, IO[bytes], Reading], Iterator[Raw]]] = {
+    "txt": _plain,
+    "md": _plain,
+    "text": _plain,
+    "tsv": _tsv,
+    "jsonl": _json_lines,
+    "ndjson": _json_lines,
+    "json": _json,
+    "html": _page,
+    "htm": _page,
+    "xhtml": _page,
+    "tar": _tar,
+    "tgz": _tar,
+    "parquet": _parquet,
+    "warc": _page,
+}

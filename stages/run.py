@@ -1,0 +1,177 @@
+"""Run one row of params.yaml in one phase: `python -m stages.run PHASE NAME` (the command of every DVC stage).
+
+Reads the row, calls its one function, puts what it made in place whole, writes what it found out under results/ and
+tells MLflow. Bad input ends with one sentence and exit code 1.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import inspect
+import os
+import resource
+import sys
+import time
+import typing
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from stages.code import SECTIONS, family
+from stages.core import claims, files, params, seeds, tables, tracking
+from stages.core.errors import Refusal
+from stages.core.progress import say
+from stages.core.systems import Findings, Inputs
+
+FAMILIES = ("corpora", "words")
+"""The packages that hold systems: each has tables named after the phases (CRAWL, PREPROCESS, TRAIN, EVALUATE)."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """The section `run`: what holds for every stage."""
+
+    seed: int  # of Python, numpy and torch, before the stage starts
+    threads: int  # of one stage's array libraries
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of params.yaml seen from one phase."""
+
+    phase: str
+    key: str
+    values: dict[str, Any]
+    settings: Any
+    function: Callable[..., Findings]
+
+    @property
+    def made(self) -> Path:
+        """What the row's stage makes, or, in evaluation, what it measures."""
+        return Path({"crawl": "rounds", "preprocess": "data"}.get(self.phase, "models")) / self.key
+
+    def place(self, name: str) -> Path | None:
+        """The path that the row has under `name`; None for `code/none`."""
+        path = Path(params.pick(self.values, f"{SECTIONS[self.phase]}.{self.key}", name))
+        if path == Path("code/none"):
+            return None
+        if not path.exists():
+            raise Refusal(f"{path}, read by {self.phase}@{self.key}, is missing: run `dvc repro` or `dvc pull` first")
+        return path
+
+
+def main(arguments: list[str]) -> int:
+    """The command line; returns the exit code: 0, 1 for a refusal, 2 for wrong usage, 130 when stopped by hand."""
+    if len(arguments) != 2 or arguments[0] not in PHASES:
+        say(f"usage: python -m stages.run {{{'|'.join(PHASES)}}} NAME")
+        return 2
+    phase, key = arguments
+    try:
+        perform(phase, key)
+    except Refusal as refusal:
+        say(f"{phase}@{key}: {refusal}")
+        return 1
+    except KeyboardInterrupt:
+        say(f"{phase}@{key}: stopped; run it again to go on")
+        return 130
+    return 0
+
+
+def perform(phase: str, key: str) -> None:
+    """Run `phase` of the row `key`: the row's function, then its outputs, then MLflow."""
+    values = params.load()
+    run = params.typed(Run, params.pick(values, "the file", "run"), "run")
+    for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ[variable] = str(run.threads)
+    row = read(values, phase, key)
+    seeds.seed(run.seed)
+    started = time.monotonic()
+    inputs, findings = PHASES[phase](row)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss + resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+    facts = {"seconds": time.monotonic() - started, "peak_gib": peak / 2**20, **findings.facts}
+    made = files.digest(row.made)
+    findings = replace(findings, facts=facts, claims=[replace(claim, made=made) for claim in findings.claims])
+    results = Path("results") / phase / key
+    write(findings, results)
+    if phase == "evaluate":
+        files.write_json(findings.metrics, Path("metrics") / f"{key}.json")
+    if not tracking.off():
+        joins = made if phase == "evaluate" else ""
+        home = family(phase, row.values)
+        tracking.record(f"{phase}@{key}", home, row.settings, inputs, made, findings, results, joins)
+
+
+def read(values: dict[str, Any], phase: str, key: str) -> Row:
+    """The row `key` with the phase's settings typed and its function found; wrong keys and names are refused."""
+    section = SECTIONS[phase]
+    row = params.pick(params.pick(values, "the file", section), section, key)
+    home = family(phase, row)
+    if home not in FAMILIES:
+        raise Refusal(f"params.yaml: {section}.{key}.family is '{home}'; choices: {', '.join(FAMILIES)}")
+    table = getattr(importlib.import_module(f"stages.{home}"), phase.upper())
+    where = f"{section}.{key}"
+    function = params.choose(table, params.pick(row, where, "kind"), f"{where}.kind")
+    kind = typing.get_type_hints(inspect.unwrap(function))["params"]
+    return Row(phase, key, row, params.typed(kind, params.pick(row, where, phase), f"{where}.{phase}"), function)
+
+
+def crawl(row: Row) -> tuple[dict[str, Path], Findings]:
+    """Bytes from outside into a sealed round; the spool stays, so that made again it asks the network for nothing."""
+    after = row.place("after")
+    inputs = {"after": after} if after else {}
+    with files.replacing(row.made) as out:
+        return inputs, row.function(after, row.settings, out, spool(row, inputs))
+
+
+def preprocess(row: Row) -> tuple[dict[str, Path], Findings]:
+    """A round, or another data set, into a data set."""
+    source = row.place("input")
+    with files.replacing(row.made) as out:
+        return {"input": source} if source else {}, row.function(source, row.settings, out)
+
+
+def train(row: Row) -> tuple[dict[str, Path], Findings]:
+    """Data into a model; the spool holds checkpoints and goes when the model stands."""
+    places = {name: path for name in ("input", "against") if (path := row.place(name))}
+    kept = spool(row, places, Path("code/train") / row.key)
+    with files.replacing(row.made) as out:
+        findings = row.function(Inputs(**places, spool=kept), row.settings, out)
+    files.remove(kept)
+    return places, findings
+
+
+def evaluate(row: Row) -> tuple[dict[str, Path], Findings]:
+    """A model, held against the truth."""
+    truth = row.place("truth")
+    places = {"truth": truth} if truth else {}
+    return places, row.function(row.made, Inputs(**places), row.settings)
+
+
+PHASES: params.Choices = {"crawl": crawl, "preprocess": preprocess, "train": train, "evaluate": evaluate}
+
+
+def spool(row: Row, inputs: dict[str, Path], *more: Path) -> Path:
+    """The folder outside DVC where the row keeps what it has so far: another one for other settings or inputs."""
+    parts = [repr(row.settings), *(files.digest(path) for path in (*inputs.values(), *more) if path.exists())]
+    tag = hashlib.md5("\n".join(parts).encode()).hexdigest()[:16]
+    folder = Path(".spool") / row.phase / f"{row.key}-{tag}"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def write(findings: Findings, folder: Path) -> None:
+    """Put metrics, claims, tables and figures of `findings` into `folder`, replaced as a whole."""
+    with files.replacing(folder) as out:
+        files.write_json(findings.metrics, out / "metrics.json")
+        if findings.claims:
+            tables.write(claims.table(findings.claims), out / "claims.parquet")
+        for name, table in findings.tables.items():
+            tables.write(table, out / f"{name}.parquet")
+        for name, figure in findings.figures.items():
+            figure.savefig(out / f"{name}.png", metadata={"Software": None})
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
