@@ -89,14 +89,18 @@ def perform(phase: str, key: str) -> None:
     seeds.seed(run.seed)
     started = time.monotonic()
     inputs, findings = PHASES[phase](row)
+    seconds = time.monotonic() - started
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss + resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
-    facts = {"seconds": time.monotonic() - started, "peak_gib": peak / 2**20, **findings.facts}
+    facts = {"seconds": seconds, "peak_gib": peak / 2**20, **findings.facts}
     made = files.digest(row.made)
     findings = replace(findings, facts=facts, claims=[replace(claim, made=made) for claim in findings.claims])
     results = Path("results") / phase / key
     write(findings, results)
     if phase == "evaluate":
         files.write_json(findings.metrics, Path("metrics") / f"{key}.json")
+    took = Path(".spool/seconds") / f"{phase}@{key}"
+    took.parent.mkdir(parents=True, exist_ok=True)
+    took.write_text(f"{seconds:.1f}\n")
     if not tracking.off():
         joins = made if phase == "evaluate" else ""
         home = family(phase, row.values)

@@ -72,8 +72,8 @@ def digest(path: Path) -> str:
     path = Path(path)
     if not path.is_dir():
         return _md5(path)
-    parts = (file.relative_to(path).parts for file in path.rglob("*") if file.is_file())
-    listing = [{"md5": _md5(path.joinpath(*p)), "relpath": "/".join(p)} for p in sorted(parts)]
+    names = sorted(file.relative_to(path).as_posix() for file in path.rglob("*") if file.is_file())
+    listing = [{"md5": _md5(path / name), "relpath": name} for name in names]
     return hashlib.md5(json.dumps(listing).encode()).hexdigest() + ".dir"
 
 

@@ -42,6 +42,7 @@ class Documents:
     reading: Reading
     script: Literal["keep", "simplified"]  # "simplified" turns traditional characters into simplified ones
     shortest: int  # documents with fewer Han or letters are dropped
+    most_links: float  # pages with a larger share of link text are dropped
     near: Near
     workers: int  # processes that clean
 
@@ -120,10 +121,12 @@ def _row(raw: Raw, params: Documents) -> tuple[dict[str, str], str]:
     """The clean row of a raw document and why it is dropped, or ""."""
     title, text, reason = raw.title, raw.text, ""
     if raw.payload:
-        page = main_text(raw.payload, raw.url, raw.charset)
+        page = main_text(raw.payload, raw.charset)
         title, text = page.title, page.text
-        if page.noindex:
+        if page.noindex or raw.noindex:
             reason = "noindex"
+        elif page.links > params.most_links:
+            reason = "list of links"
         elif page.canonical and urljoin(raw.url, page.canonical) != raw.url:
             reason = "canonical elsewhere"
     title, text = clean(title), clean(text)

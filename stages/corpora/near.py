@@ -42,10 +42,10 @@ def signatures(texts: Iterable[str], params: Near) -> np.ndarray:
     width = params.bands * params.rows
     a = random.integers(1, MERSENNE, width, dtype=np.uint64) | np.uint64(1)  # odd: a bijection of 64 bits
     b = random.integers(0, MERSENNE, width, dtype=np.uint64)
-    shingles, starts = _shingles(texts, params.shingle)
     result = np.empty((len(texts), width), dtype=np.uint32)
     if not texts:
         return result
+    shingles, starts = _shingles(texts, params.shingle)
     for i in range(width):
         mixed = (shingles * a[i] + b[i]) >> np.uint64(32)
         result[:, i] = np.minimum.reduceat(mixed, starts).astype(np.uint32)

@@ -30,6 +30,7 @@ class Raw:
     text: str = ""
     payload: bytes = b""
     charset: str = ""
+    noindex: bool = False  # the server asked (X-Robots-Tag) that it be in no index
 
 
 @dataclass(frozen=True)
@@ -48,9 +49,8 @@ def read(path: Path, params: Reading) -> Iterator[Raw]:
     path = Path(path)
     if not path.exists():
         raise Refusal(f"{path} is missing: name a file or a folder that exists")
-    if rounds.is_round(path):
-        for page in rounds.read(path):
-            yield Raw("web", page.url, payload=page.payload, charset=page.charset)
+    if (path / "politeness.json").exists():  # only a crawl's round has one
+        yield from (_web("web", page) for page in rounds.read(path))
         return
     files = [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.is_file())
     files = [file for file in files if path.is_file() or (kind(file.name) in KINDS and file.name != "manifest.parquet")]
@@ -73,16 +73,20 @@ def kind(name: str) -> str:
 
 def _file(file: Path, params: Reading) -> Iterator[Raw]:
     if kind(file.name) == "warc":
-        for page in rounds.read_warc(file):
-            yield Raw(file.name, page.url, payload=page.payload, charset=page.charset)
+        yield from (_web(file.name, page) for page in rounds.read_warc(file))
     elif kind(file.name) == "parquet":
         yield from _parquet(file, params)
     else:
-        with _open(file) as stream:
+        with open_bytes(file) as stream:
             yield from _stream(file.name, stream, params)
 
 
-def _open(file: Path) -> IO[bytes]:
+def _web(source: str, page: rounds.Page) -> Raw:
+    asked = " ".join(value for name, value in page.headers if name.lower() == "x-robots-tag").lower()
+    return Raw(source, page.url, payload=page.payload, charset=page.charset, noindex="noindex" in asked)
+
+
+def open_bytes(file: Path) -> IO[bytes]:
     """The bytes of a file, decompressed by its suffix."""
     import pyarrow as pa
 

@@ -1,0 +1,82 @@
+"""MLflow runs are found by the content they made; a cold database stands parallel first writers."""
+
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from stages.core import tracking
+from stages.core.systems import Findings
+
+
+@dataclass(frozen=True)
+class Settings:
+    order: int
+    name: str
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.delenv("QUJING_TRACKING", raising=False)
+    (tmp_path / "in").write_text("input")
+    (tmp_path / "artifacts").mkdir()
+    (tmp_path / "artifacts" / "a.txt").write_text("x")
+    return tmp_path
+
+
+def record(stage, made, continues="", **findings):
+    tracking.record(
+        stage, "words", Settings(4, "x"), {"input": Path("in")}, made, Findings(**findings), Path("artifacts"), continues
+    )
+
+
+def runs():
+    from mlflow import MlflowClient
+
+    client = MlflowClient(tracking.where())
+    ids = [experiment.experiment_id for experiment in client.search_experiments()]
+    return client, client.search_runs(ids)
+
+
+def test_training_and_evaluation_are_one_run_found_by_what_was_made(home):
+    record("train@a", "m" * 36, facts={"seconds": 2.0}, history={"loss": [3.0, 2.0, 1.0]})
+    record("evaluate@a", "m" * 36, continues="m" * 36, metrics={"f1": 0.75})
+    client, (run,) = runs()
+    assert run.data.metrics == {"seconds": 2.0, "loss": 1.0, "f1": 0.75}
+    assert run.data.params == {"train.order": "4", "train.name": "x", "evaluate.order": "4", "evaluate.name": "x"}
+    assert run.data.tags["made"] == "m" * 36
+    assert "restored_from" not in run.data.tags
+    assert [point.value for point in client.get_metric_history(run.info.run_id, "loss")] == [3.0, 2.0, 1.0]
+    assert {d.dataset.digest for d in run.inputs.dataset_inputs} == {"a43c1b0aa53a0c908810c06ab1ff3967"}
+    assert {f.path for f in client.list_artifacts(run.info.run_id)} == {"train", "evaluate"}
+
+
+def test_an_evaluation_may_be_repeated_with_other_settings(home):
+    record("train@a", "m" * 36)
+    record("evaluate@a", "m" * 36, continues="m" * 36, metrics={"f1": 0.5})
+    record("evaluate@a", "m" * 36, continues="m" * 36, metrics={"f1": 0.6})
+    _, (run,) = runs()
+    assert run.data.metrics["f1"] == 0.6
+
+
+def test_a_model_this_server_never_saw_made_gets_a_light_run_once(home):
+    assert tracking.restored("words", "a", "m" * 36, {"f1": 0.75})
+    assert not tracking.restored("words", "a", "m" * 36, {"f1": 0.75})
+    _, (run,) = runs()
+    assert run.data.tags["restored_from"] == "m" * 36
+    assert run.data.metrics == {"f1": 0.75}
+
+
+@pytest.mark.slow
+def test_parallel_writers_to_a_fresh_database_all_succeed(home):
+    code = (
+        "import sys; from stages.core import tracking; "
+        "tracking.restored('words', sys.argv[1], sys.argv[1] * 32, {'x': 1.0})"
+    )
+    started = [subprocess.Popen([sys.executable, "-c", code, name]) for name in "abcdef"]
+    assert [process.wait() for process in started] == [0] * 6
+    assert len(runs()[1]) == 6

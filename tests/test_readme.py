@@ -1,0 +1,56 @@
+"""The commands of the README do what it says."""
+
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from repository import environment
+
+from stages.report import picture
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+BLOCKS = re.findall(r"```sh\n(.*?)```", README, re.S)
+COMMANDS = [line.split("#")[0].strip() for block in BLOCKS for line in block.splitlines()]
+INLINE = re.findall(r"`((?:make|\.venv/bin/)[^`]*)`", README)
+
+
+def test_every_make_target_named_in_the_readme_is_there():
+    targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.M)
+    named = {command.split()[1] for command in [*COMMANDS, *INLINE] if command.startswith("make ")}
+    assert named
+    assert named <= set(targets)
+
+
+def test_the_commands_for_a_corpus_of_ones_own_work_in_an_empty_folder(tmp_path):
+    (tmp_path / ".venv").mkdir()
+    (tmp_path / ".venv/bin").symlink_to(Path(sys.executable).parent)
+    done = ""
+    for command in COMMANDS:
+        if "corpus.txt" in command or "words-model" in command:
+            done = subprocess.run(
+                ["sh", "-c", command], cwd=tmp_path, env=environment(ROOT), capture_output=True, text=True, check=True
+            ).stdout
+    assert done.strip() == "新词发现 不需要词典" or set(done.split()) & {"新词", "发现", "新词发现"}
+    assert (tmp_path / "words.csv").read_text().startswith("word,count,")
+
+
+@pytest.mark.parametrize("command", [c for c in [*COMMANDS, *INLINE] if "/bin/" in c and "corpus" not in c and "model" not in c])
+def test_the_other_commands_run_in_a_finished_repository(small, command):
+    (small / ".venv").mkdir()
+    (small / ".venv/bin").symlink_to(Path(sys.executable).parent)
+    words = shlex.split(command)
+    assert shutil.which(words[0], path=str(small)) or (small / words[0]).exists()
+    done = subprocess.run(words, cwd=small, env=environment(small), capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.strip()
+
+
+def test_the_picture_of_the_graph_is_that_of_params():
+    values = yaml.safe_load((ROOT / "params.yaml").read_text())
+    assert (ROOT / "docs/graph.svg").read_text(encoding="utf-8") == picture.svg(values)
