@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from stages.corpora.polite import Pace, PublicOnly
+from stages.corpora.rounds import TYPES, split_type
 
-KEPT = ("text/html", "application/xhtml+xml", "text/plain")
 ACCEPT = "text/html,application/xhtml+xml,text/plain;q=0.9,application/xml;q=0.8,*/*;q=0.1"
 
 
@@ -26,12 +26,8 @@ class Limits:
     concurrency: int
     delay_seconds: float
     autothrottle: bool
-    local: bool
-
-
-def media_type(content_type: str) -> str:
-    """`text/html` of `Text/HTML; charset=gbk`."""
-    return content_type.partition(";")[0].strip().lower()
+    local: bool  # private addresses may be asked
+    ours: tuple[str, ...] = ()  # literal private addresses that may be asked all the same
 
 
 class Stopped(Exception):
@@ -97,10 +93,10 @@ def run(limits: Limits, pace: Pace, main: Callable[[Engine], Awaitable[None]]) -
     raised: list[BaseException] = []
     stop = asyncio.Event()
 
-    def headers_received(headers: Any, request: Any, **_: Any) -> None:
+    def headers_received(headers: Any, request: Any, **rest: Any) -> None:
         request.meta["answered"] = True
-        kind = media_type((headers.get("Content-Type") or b"").decode("latin-1"))
-        if kind and kind not in KEPT and not request.meta["any_type"]:
+        kind, _ = split_type((headers.get("Content-Type") or b"").decode("latin-1"))
+        if kind and kind not in TYPES and not request.meta["any_type"]:
             raise StopDownload(fail=False)
 
     class Spider(scrapy.Spider):
@@ -111,7 +107,7 @@ def run(limits: Limits, pace: Pace, main: Callable[[Engine], Awaitable[None]]) -
 
             engine = Engine(self.crawler, set(), stop)
             if not limits.local:
-                reactor.installNameResolver(PublicOnly(reactor.nameResolver, engine.refused))
+                reactor.installNameResolver(PublicOnly(reactor.nameResolver, limits.ours, engine.refused))
             self.crawler.signals.connect(headers_received, signals.headers_received, weak=False)
             _listen(stop)
             try:
@@ -123,7 +119,7 @@ def run(limits: Limits, pace: Pace, main: Callable[[Engine], Awaitable[None]]) -
 
     logging.getLogger("scrapy").setLevel(logging.ERROR)
     logging.getLogger("scrapy.core.downloader.handlers").setLevel(logging.CRITICAL)
-    process = CrawlerProcess(_settings(limits, _handler(pace, stop)), install_root_handler=False)
+    process = CrawlerProcess(_settings(limits, _handler(pace, stop)))
     process.crawl(Spider)
     process.start(install_signal_handlers=False)
     if raised:
@@ -137,10 +133,11 @@ def _handler(pace: Pace, stop: asyncio.Event) -> type:
     class Handler(HTTP11DownloadHandler):
         async def download_request(self, request: Any) -> Any:
             host = request.meta["download_slot"]
-            with suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), pace.turn(host))
-            if stop.is_set():
-                raise Stopped
+            while wait := pace.turn(host):
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(stop.wait(), wait)
+                if stop.is_set():
+                    raise Stopped
             request.meta["early"] = pace.sent(host)
             return await super().download_request(request)
 
@@ -171,7 +168,7 @@ def _settings(limits: Limits, handler: type) -> dict[str, Any]:
         "DOWNLOAD_TIMEOUT": limits.timeout_seconds,
         "DOWNLOAD_DELAY": limits.delay_seconds,
         "DOWNLOAD_DELAY_JITTER": 0,
-        "CONCURRENT_REQUESTS": 0,
+        "DNS_TIMEOUT": limits.timeout_seconds,
         "CONCURRENT_REQUESTS_PER_DOMAIN": limits.concurrency,
         "AUTOTHROTTLE_ENABLED": limits.autothrottle,
         "AUTOTHROTTLE_START_DELAY": limits.delay_seconds,
@@ -183,6 +180,7 @@ def _settings(limits: Limits, handler: type) -> dict[str, Any]:
         "METAREFRESH_ENABLED": False,
         "TELNETCONSOLE_ENABLED": False,
         "LOG_ENABLED": False,
+        "LOG_INSTALL_ROOT_HANDLER": False,
         "DOWNLOADER_MIDDLEWARES": {"scrapy.downloadermiddlewares.offsite.OffsiteMiddleware": None},
         "EXTENSIONS": {
             "scrapy.extensions.logstats.LogStats": None,

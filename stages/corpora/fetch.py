@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
+from urllib.parse import urljoin, urlsplit
 
 from stages.core.errors import Refusal
 from stages.corpora import polite, records, urls
@@ -33,7 +34,7 @@ class Tally:
 
 @dataclass
 class Fetcher:
-    """Asks, retries, writes everything to the spool, and keeps count. `connect` maps host names to ports of loopback."""
+    """Asks, retries, writes all to the spool, and keeps count. `connect` maps host names to ports of loopback."""
 
     engine: Engine
     spool: Spool
@@ -42,6 +43,7 @@ class Fetcher:
     retries: int
     seconds: float
     connect: dict[str, int]
+    local: bool
     hosts: dict[str, Tally] = field(default_factory=lambda: defaultdict(Tally))
     received: int = 0  # bytes that came over the network just now, not from the spool
     began: float = field(default_factory=time.monotonic)
@@ -55,17 +57,14 @@ class Fetcher:
         for attempt in range(self.retries + 1):
             if not self.spool.holds(asked) and time.monotonic() - self.began > self.seconds:
                 return exchange
-            exchange = self.spool.replay(asked) or self.spool.append(asked, await self._send(asked, host, any_type))
-            tally = self.hosts[host]
-            tally.requests += 1
-            tally.retries += attempt > 0
-            tally.early += exchange.early
+            exchange = await self._once(asked, host, any_type)
+            self.hosts[host].retries += attempt > 0
             wait = self._again(exchange, attempt, host)
             if wait is None:
                 break
             if attempt < self.retries and not self.spool.holds(asked):
                 self.pace.hold(host, wait)
-        self._listen(host, exchange)
+        await self._listen(asked.url, host, exchange)
         return exchange
 
     async def robots(self, url: str) -> Robots:
@@ -77,10 +76,10 @@ class Fetcher:
             if exchange is None or not (300 <= exchange.status < 400 and exchange.header("Location")):
                 break
             try:
-                address = urls.canonical(urls.urljoin(address, exchange.header("Location")))
+                address = urls.canonical(urljoin(address, exchange.header("Location")))
             except ValueError:
                 break
-            if urls.private(urls.urlsplit(address).hostname or "") and not self.pace_is_local:
+            if urls.private(urlsplit(address).hostname or "") and not self.local:
                 break
         status, failure, body = (exchange.status, exchange.failure, exchange.body) if exchange else (0, "no time", b"")
         rules = polite.robots(status, failure, body, self.token)
@@ -88,6 +87,12 @@ class Fetcher:
         self.pace.promise(host, rules.delay)
         self.hosts[host].robots = rules
         return rules
+
+    async def _once(self, asked: Asked, host: str, any_type: bool) -> Exchange:
+        exchange = self.spool.replay(asked) or self.spool.append(asked, await self._send(asked, host, any_type))
+        self.hosts[host].requests += 1
+        self.hosts[host].early += exchange.early
+        return exchange
 
     async def _send(self, asked: Asked, host: str, any_type: bool) -> Exchange:
         self.marks.setdefault(host, self.spool.mark())
@@ -119,14 +124,17 @@ class Fetcher:
         asked = _seconds(exchange.header("Retry-After"), exchange.header("Date"))
         return None if asked > LONGEST_WAIT else max(backoff, asked)
 
-    def _listen(self, host: str, exchange: Exchange | None) -> None:
+    async def _listen(self, url: str, host: str, exchange: Exchange | None) -> None:
         """Give up when a host has fallen silent, and forget the silence, so that the next start asks again."""
+        if exchange is not None and not exchange.answered and exchange.failure != "private address":
+            self.silent[host] = self.silent.get(host, 0) + 1
+            if self.silent[host] < SILENCE:
+                return
+            exchange = await self._once(Asked(f"{urls.origin(url)}/robots.txt"), host, any_type=True)
         if exchange is None or exchange.answered or exchange.failure == "private address":
             self.silent[host] = 0
             self.marks.pop(host, None)
-            return
-        self.silent[host] = self.silent.get(host, 0) + 1
-        if self.silent[host] >= SILENCE:
+        else:
             self.spool.rewind(min(self.marks.values(), default=self.spool.mark()))
             raise Refusal(
                 f"{host} stopped answering ({exchange.failure}): look at the network and run again, "

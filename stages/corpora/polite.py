@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -80,7 +81,7 @@ class Pace:
     floor: float
     resumed: bool
     promised: dict[str, float] = field(default_factory=dict)
-    free: dict[str, float] = field(default_factory=dict)  # time of the latest turn given to a host
+    taken: dict[str, float] = field(default_factory=dict)  # time of the latest turn that a request took
     held: dict[str, float] = field(default_factory=dict)  # not before: the host said Retry-After
     last: dict[str, float] = field(default_factory=dict)  # time of the latest request sent
     begun: float = field(default_factory=time.monotonic)
@@ -98,11 +99,13 @@ class Pace:
         self.held[host] = max(self.held.get(host, 0.0), time.monotonic() + seconds)
 
     def turn(self, host: str) -> float:
-        """Take the next turn for a request to `host`; the seconds to wait for it."""
+        """Seconds to wait before trying again to take the turn of asking `host`; 0 where it is taken hereby."""
         now = time.monotonic()
-        before = self.free.get(host, self.begun if self.resumed else now - self.delay(host))
-        self.free[host] = max(now, before + self.delay(host), self.held.get(host, 0.0))
-        return self.free[host] - now
+        before = self.taken.get(host, self.begun if self.resumed else now - self.delay(host))
+        wait = max(before + self.delay(host), self.held.get(host, 0.0)) - now
+        if wait <= 0:
+            self.taken[host] = now
+        return max(0.0, wait)
 
     def sent(self, host: str) -> bool:
         """Note that a request goes out now; whether that is sooner than was promised (never, if turns are kept)."""
@@ -116,15 +119,18 @@ class PublicOnly:
     """A name resolver for Twisted that hands on public addresses only, so that no name can lead into our network.
 
     The connection is made to the very address that was checked, so a name that changes its mind gains nothing.
+    Names in `ours` may lead anywhere.
     """
 
-    def __init__(self, resolver: Any, refused: set[str]) -> None:
+    def __init__(self, resolver: Any, ours: Collection[str], refused: set[str]) -> None:
         self.resolver = resolver
+        self.ours = ours
         self.refused = refused
 
-    def resolveHostName(self, receiver: Any, hostName: str, *rest: Any, **named: Any) -> Any:  # noqa: N802, N803
+    def resolveHostName(self, receiver: Any, hostName: str, *rest: Any, **named: Any) -> Any:
         """As Twisted's IHostnameResolver; names that led to private addresses are added to `refused`."""
-        return self.resolver.resolveHostName(_Sieve(receiver, hostName, self.refused), hostName, *rest, **named)
+        sieve = receiver if hostName in self.ours else _Sieve(receiver, hostName, self.refused)
+        return self.resolver.resolveHostName(sieve, hostName, *rest, **named)
 
 
 class _Sieve:
@@ -133,14 +139,14 @@ class _Sieve:
     def __init__(self, receiver: Any, name: str, refused: set[str]) -> None:
         self.receiver, self.name, self.refused = receiver, name, refused
 
-    def resolutionBegan(self, resolution: Any) -> None:  # noqa: N802
+    def resolutionBegan(self, resolution: Any) -> None:
         self.receiver.resolutionBegan(resolution)
 
-    def addressResolved(self, address: Any) -> None:  # noqa: N802
+    def addressResolved(self, address: Any) -> None:
         if private(address.host):
             self.refused.add(self.name)
         else:
             self.receiver.addressResolved(address)
 
-    def resolutionComplete(self) -> None:  # noqa: N802
+    def resolutionComplete(self) -> None:
         self.receiver.resolutionComplete()

@@ -12,7 +12,7 @@ from datetime import UTC
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from io import BytesIO
-from typing import Any
+from typing import Any, BinaryIO
 
 Headers = Sequence[tuple[str, str]]
 
@@ -95,13 +95,26 @@ def parse(member: bytes) -> Record:
 
 def read(record: Any) -> Record:
     """A `Record` from warcio's; raises ValueError where the file ended before the record did."""
-    payload = record.content_stream().read()
-    if getattr(record.raw_stream, "limit", 0) > 0:
-        raise ValueError("cut record")
     fields, http = record.rec_headers, record.http_headers
+    payload = record.content_stream().read()
+    if fields.get_header("Content-Length") is None or getattr(record.raw_stream, "limit", 0) > 0:
+        raise ValueError("cut record")
     status = int(http.get_statuscode()) if http is not None and http.get_statuscode().isdigit() else 0
     headers = tuple(http.headers) if http is not None else ()
     return Record(fields.get_header("WARC-Target-URI"), fields.get_header("WARC-Date"), status, headers, payload)
+
+
+def complete(file: BinaryIO, packed: bool) -> bool:
+    """Whether what is left of `file` is no more than one whole gzip member, or (plain) than blank lines."""
+    if not packed:
+        return not file.read(1 << 10).strip()
+    inflate, left = zlib.decompressobj(zlib.MAX_WBITS + 16), b""
+    while piece := file.read(1 << 16):
+        if inflate.eof:
+            return False
+        inflate.decompress(piece)
+        left = piece
+    return (inflate.eof and not inflate.unused_data) or not left
 
 
 def identity(url: str, date: str, sha256: str) -> str:

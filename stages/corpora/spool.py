@@ -11,7 +11,7 @@ import fcntl
 import json
 import os
 from collections import defaultdict, deque
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -73,11 +73,11 @@ class Spool:
         if not waiting:
             return None
         line = waiting.popleft()
-        exchange = Exchange(**(line | {"headers": (), "place": tuple(line["place"]) if line["place"] else None}))
+        exchange = Exchange(**line)
         if exchange.place is None:
             return exchange
         record = records.parse(self.member(exchange.place))
-        return Exchange(**(vars(exchange) | {"headers": record.headers, "body": record.payload}))
+        return replace(exchange, headers=record.headers, body=record.payload)
 
     def holds(self, asked: Asked) -> bool:
         """Whether `replay` would answer."""
@@ -90,7 +90,7 @@ class Spool:
                 member = records.response(exchange.url, exchange.date, exchange.status, exchange.headers, exchange.body)
                 offset = self._segment.seek(0, os.SEEK_END)
                 _write(self._segment, member)
-                exchange = Exchange(**(vars(exchange) | {"place": (offset, len(member))}))
+                exchange = replace(exchange, place=(offset, len(member)))
             fields = {name: value for name, value in vars(exchange).items() if name not in ("headers", "body")}
             line = json.dumps({"asked": asdict(asked), "got": fields}, ensure_ascii=False, sort_keys=True)
             _write(self._journal, line.encode() + b"\n")
@@ -144,9 +144,11 @@ class Spool:
                 line = None
             if line is None or (line["got"]["place"] and sum(line["got"]["place"]) > size):
                 break
+            if line["got"]["place"]:
+                line["got"]["place"] = tuple(line["got"]["place"])
+                end = sum(line["got"]["place"])
             self._waiting[Asked(**line["asked"])].append(line["got"])
             good += len(raw)
-            end = sum(line["got"]["place"]) if line["got"]["place"] else end
             count += 1
         self._journal.truncate(good)
         self._segment.truncate(end)

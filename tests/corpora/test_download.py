@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Answer, MockSite, in_child
+from mock_site import Answer, MockSite, in_child
+
 from stages.core import tables
 from stages.core.errors import Refusal
 from stages.corpora import download as module
@@ -27,7 +28,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.delenv("QUJING_MIRROR", raising=False)
     for name in ("http_proxy", "HTTP_PROXY"):
         monkeypatch.delenv(name, raising=False)
-    yield
+    return
 
 
 def get(tmp: Path, *urls: str, sha256: str = SHA256, name: str = "corpus.bin") -> Any:
@@ -46,7 +47,8 @@ def whole(tmp: Path, url: str) -> None:
 def refused(tmp: Path, match: str, *urls: str, **named: Any) -> None:
     with pytest.raises(Refusal, match=match) as caught:
         get(tmp, *urls, **named)
-    assert "\n" not in str(caught.value) and not (tmp / "out").exists()
+    assert "\n" not in str(caught.value)
+    assert not (tmp / "out").exists()
 
 
 def ranged(cut_at: int, honour: bool = True, etag: str = '"v1"') -> Any:
@@ -54,7 +56,8 @@ def ranged(cut_at: int, honour: bool = True, etag: str = '"v1"') -> Any:
 
     def answer(path: str, before: int) -> Answer:
         if before == 0:
-            return Answer(BODY[:cut_at], headers={"Content-Length": str(len(BODY)), "ETag": etag, "Connection": "close"})
+            headers = {"Content-Length": str(len(BODY)), "ETag": etag, "Connection": "close"}
+            return Answer(BODY[:cut_at], headers=headers)
         if not honour:
             return Answer(BODY, headers={"ETag": etag})
         where = {"Content-Range": f"bytes {cut_at}-{len(BODY) - 1}/{len(BODY)}", "ETag": etag}
@@ -82,6 +85,7 @@ def test_a_server_that_knows_no_ranges(site: MockSite, tmp_path: Path) -> None:
     site.pages["/f"] = ranged(700_000, honour=False)
     get(tmp_path, site.url("/f"))
     whole(tmp_path, site.url("/f"))
+    assert site.count("/f") == 2
 
 
 def test_a_kill_between_two_starts_loses_nothing(site: MockSite, tmp_path: Path) -> None:
@@ -111,7 +115,8 @@ def test_what_is_complete_is_not_asked_for_again(site: MockSite, tmp_path: Path)
         download(None, Download(sources), tmp_path / "out", tmp_path / "spool")
     del sources["b.bin"]
     download(None, Download(sources), tmp_path / "out", tmp_path / "spool")
-    assert site.count("/a") == 1 and (tmp_path / "out" / "files" / "a.bin").read_bytes() == BODY
+    assert site.count("/a") == 1
+    assert (tmp_path / "out" / "files" / "a.bin").read_bytes() == BODY
 
 
 def test_an_ill_server_is_asked_again_and_the_next_address_after_it(site: MockSite, tmp_path: Path) -> None:
@@ -186,17 +191,19 @@ def test_the_mirror_goes_first(site: MockSite, tmp_path: Path, monkeypatch: pyte
     monkeypatch.setenv("QUJING_MIRROR", str(tmp_path / "mirror"))
     get(tmp_path, site.url("/original.bin"))
     whole(tmp_path, "mirror")
-    assert site.asked == [] and (mirror / "original.bin").exists()
+    assert site.asked == []
+    assert (mirror / "original.bin").exists()
 
 
 def test_a_mirror_that_lacks_the_file_or_is_none(
     site: MockSite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "mirror").mkdir()
+    (tmp_path / "mirror" / "another.bin").write_bytes(BODY)
     monkeypatch.setenv("QUJING_MIRROR", str(tmp_path / "mirror"))
     site.pages["/f"] = Answer(BODY)
     get(tmp_path, site.url("/f"))
     whole(tmp_path, site.url("/f"))
     monkeypatch.setenv("QUJING_MIRROR", str(tmp_path / "nowhere"))
-    with pytest.raises(Refusal, match="QUJING_MIRROR is .* no folder"):
+    with pytest.raises(Refusal, match=r"QUJING_MIRROR is .* no folder"):
         get(tmp_path, site.url("/f"))

@@ -1,0 +1,132 @@
+"""From text to vocabulary: this project against the published pipeline, in one run; and is it linear, in how much memory?
+
+    python -m benchmarks.bench_words [--sizes 25 100 400] [--peer 10] [--corpus documents.parquet]
+
+Text is made by Zipf's law from 60,000 words of 1 to 4 characters, or read from `--corpus` (repeated where it is
+short). Both do the author's form with the same parameters. The peer runs on the first `--peer` MB, and its time is
+scaled linearly to 100 MB (which flatters it: its dictionaries grow). Memory is the largest sum of resident sizes of
+the process and its children, polled every 20 ms.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from benchmarks import peer_words
+from stages.core import tables
+from stages.core.systems import Inputs
+from stages.words.new_words import NewWords, train
+
+COMPARED_AT = 100  # MB
+PLAIN = {"min_count": 5, "thresholds": (2.0, 4.0, 6.0)}
+GAINS = {"min_count": 10, "thresholds": (-1.0, 1.0, 3.0), "gains": (3.0, 7.0, 11.0)}
+FORMS = {"plain": PLAIN, "gains": GAINS}
+
+
+def made_text(megabytes: float, seed: int = 0) -> str:
+    """`megabytes` of UTF-8 text of words drawn by Zipf's law, a comma after every seventh on average."""
+    rng = np.random.default_rng(seed)
+    lexicon = np.zeros((60_001, 5), dtype="<u4")
+    lengths = np.append(rng.choice([1, 2, 3, 4], 60_000, p=[0.05, 0.65, 0.2, 0.1]), 1)
+    han = 0x4E00 + (4500 * rng.random((60_000, 4)) ** 2).astype(np.uint32)
+    lexicon[:-1, :4] = np.where(np.arange(4) < lengths[:-1, None], han, 0)
+    lexicon[-1, 0] = ord("，")
+    chance = 1 / (np.arange(60_000) + 3.0)
+    words = rng.choice(60_000, int(megabytes * 1e6 / 3 / 1.9), p=chance / chance.sum())
+    words[rng.random(words.size) < 1 / 7] = 60_000
+    codes = lexicon[words].ravel()
+    return codes[codes != 0].tobytes().decode("utf-32-le")
+
+
+def write(folder: Path, megabytes: float, corpus: Path | None) -> list[str]:
+    """A corpus of about `megabytes` in documents of about 3 kB, written; and the texts."""
+    if corpus is None:
+        text = made_text(min(megabytes, COMPARED_AT))
+        texts = [text[i : i + 1000] for i in range(0, len(text), 1000)]
+    else:
+        texts = tables.read(corpus, ["text"])["text"].to_pylist()
+    size = sum(len(text.encode()) for text in texts)
+    texts = texts * max(1, round(megabytes * 1e6 / size))
+    if size > megabytes * 1e6:
+        texts = texts[: int(len(texts) * megabytes * 1e6 / size)]
+    tables.write(pa.table({"text": texts}), folder / "documents.parquet")
+    return texts
+
+
+def resident(pid: int) -> int:
+    """Bytes resident in process `pid` and its descendants."""
+    total = 0
+    for status in Path("/proc").glob("[0-9]*/status"):
+        try:
+            fields = dict(line.split(":\t", 1) for line in status.read_text().splitlines() if ":\t" in line)
+        except OSError:
+            continue
+        parents[int(status.parent.name)] = int(fields["PPid"])
+        sizes[int(status.parent.name)] = int(fields.get("VmRSS", "0 kB").split()[0]) * 1024
+    for child in list(sizes):
+        ancestor = child
+        while ancestor not in (0, pid):
+            ancestor = parents.get(ancestor, 0)
+        total += sizes[child] if ancestor == pid else 0
+    return total
+
+
+parents: dict[int, int] = {}
+sizes: dict[int, int] = {}
+
+
+def measure(folder: Path, form: str) -> tuple[float, float]:
+    """Seconds (as the stage reports them, without starting Python) and peak GiB of one training in its own process."""
+    command = [sys.executable, "-m", "benchmarks.bench_words", "--train", str(folder), form]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    peak = 0
+    while process.poll() is None:
+        parents.clear(), sizes.clear()
+        peak = max(peak, resident(process.pid))
+        time.sleep(0.02)
+    return float(process.stdout.read().split()[-1]), peak / 2**30
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--sizes", type=float, nargs="+", default=[25, 100, 400], help="MB")
+    parser.add_argument("--peer", type=float, default=10, help="MB that the peer runs on")
+    parser.add_argument("--corpus", type=Path, help="a documents.parquet instead of made text")
+    parser.add_argument("--forms", nargs="+", default=["plain"], choices=FORMS)
+    parser.add_argument("--train", nargs=2, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.train:
+        folder = Path(options.train[0])
+        found = train(Inputs(input=folder), NewWords(**FORMS[options.train[1]]), folder / f"out-{options.train[1]}")
+        print(found.facts["seconds"])
+        return
+    with tempfile.TemporaryDirectory() as scratch:
+        begin = time.perf_counter()
+        texts = write(Path(scratch) / "peer", options.peer, options.corpus)
+        megabytes = sum(len(text.encode()) for text in texts) / 1e6
+        begin = time.perf_counter()
+        words = peer_words.discover(texts, **PLAIN)
+        peer = (time.perf_counter() - begin) / megabytes * COMPARED_AT
+        print(f"peer   {megabytes:6.0f} MB: {peer / COMPARED_AT * megabytes:7.1f} s, {len(words)} words; ", end="")
+        print(f"scaled to {COMPARED_AT} MB: {peer:.0f} s ({COMPARED_AT / peer:.2f} MB/s)", flush=True)
+        for form in options.forms:
+            for size in options.sizes:
+                folder = Path(scratch) / f"{size:g}-{form}"
+                megabytes = sum(len(text.encode()) for text in write(folder, size, options.corpus)) / 1e6
+                seconds, peak = measure(folder, form)
+                ratio = peer * megabytes / COMPARED_AT / seconds
+                print(f"{form:6} {megabytes:6.0f} MB: {seconds:7.1f} s, {megabytes / seconds:5.1f} MB/s, ", end="")
+                print(f"{ratio:5.1f} times the peer, peak {peak:.2f} GiB", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,9 @@
+"""Words from text: n-grams, new words."""
+
+from __future__ import annotations
+
+from stages.core.params import Choices
+from stages.words import bakeoff, new_words
+
+TRAIN: Choices = {"new_words": new_words.train}
+EVALUATE: Choices = {"new_words": bakeoff.evaluate}

@@ -1,0 +1,147 @@
+"""Pre-segmentation by longest join, back-check, and exact counts of the candidates that pass.
+
+Articles: https://kexue.fm/archives/6920 and https://kexue.fm/archives/4256.
+
+    gap i-1|i is glued  iff  some member of G covers both characters        (no trie, no scan: three look-ups)
+    a segment           =    what stands between gaps that are not glued
+    back-check          :    1, 2 characters pass; up to `order` must be in G; longer, every `order`-window in G
+
+Example of the article: 各项 and 项目 in G glue 各项目, and the back-check removes it, because 各项目 is not in G.
+The back-check looks at positions, not at strings, so it costs nothing and is done before counting: what is counted
+are members of G, single characters and a few longer words, so the counts fit in memory for any size of corpus.
+The number: 35 million characters (100 MB) in about 5 s on two cores.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from stages.words.encoded import ID, Encoded
+from stages.words.lookup import Lookup
+from stages.words.ngrams import windows
+from stages.words.parallel import Map
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+AROUND = 3  # a 4-gram that covers a gap starts at most 3 characters before the character on the right
+MERGE_ROWS = 1 << 22
+
+
+@dataclass(frozen=True)
+class Segmented:
+    """One chunk's segments on disk.
+
+    `places` holds the start of each segment (int64) and then the row of its word (int64) in the table `words`
+    (columns word: the ids as bytes, count).
+    """
+
+    places: Path
+    words: Path
+    size: int
+
+
+def in_solid(ids: np.ndarray, size: int, members: Lookup, order: int) -> dict[int, np.ndarray]:
+    """Is the n-gram at each of the first `size` positions of `ids` ([size + 3]) in G?  n -> [size] bool, n = 2..4."""
+    keys = windows(ids, size)
+    return {n: members.contains(keys >> np.uint64(16 * (4 - n))) for n in range(2, order + 1)}
+
+
+def glued(size: int, member: dict[int, np.ndarray]) -> np.ndarray:
+    """Is the gap to the left of each position glued, [size] bool?  `member` as from `in_solid`.
+
+    An n-gram at i glues the gaps before i+1 .. i+n-1; what starts before position 0 is not seen.
+    """
+    glue = np.zeros(size, dtype=bool)
+    for n, at in member.items():
+        for inside in range(1, n):
+            glue[inside:] |= at[: size - inside]
+    return glue
+
+
+def passes(starts: np.ndarray, lengths: np.ndarray, member: dict[int, np.ndarray]) -> np.ndarray:
+    """The back-check, [segments] bool: `starts` and `lengths` are those of the segments in `member`'s positions."""
+    order = max(member)
+    good = lengths <= 2
+    for n in range(3, order + 1):
+        good |= (lengths == n) & member[n][starts]
+    solid_before = np.concatenate([[0], np.cumsum(member[order])])
+    last = np.minimum(starts + lengths - order + 1, member[order].size)
+    all_solid = solid_before[last] - solid_before[starts] == lengths - order + 1
+    return good | ((lengths > order) & all_solid)
+
+
+def candidates(
+    corpus: Encoded,
+    solid_keys: Sequence[np.ndarray],
+    order: int,
+    max_length: int,
+    chunk: int,
+    apply: Map,
+    scratch: Path,
+) -> tuple[pa.Table, list[Segmented]]:
+    """All segments of the corpus that pass the back-check and have at most `max_length` characters.
+
+    Returns their table (word: ids as bytes; count: int64; any order) and where they stand.
+    """
+    np.save(scratch / "solid.npy", np.concatenate(solid_keys))
+    work = partial(_segment_chunk, corpus, order, max_length, scratch)
+    chunks = list(apply(work, corpus.chunks(chunk)))
+    return merged([part.words for part in chunks]), chunks
+
+
+def merged(paths: Sequence[Path]) -> pa.Table:
+    """The sum of tables (word, count), merged a few million rows at a time."""
+    import pyarrow as pa
+    from pyarrow import feather
+
+    waiting, rows = [], 0
+    for path in paths:
+        waiting.append(feather.read_table(path, memory_map=False))
+        rows += waiting[-1].num_rows
+        if rows > MERGE_ROWS:
+            waiting = [_summed(pa.concat_tables(waiting))]
+            rows = 0
+    return _summed(pa.concat_tables(waiting))
+
+
+def _summed(table: pa.Table) -> pa.Table:
+    return table.group_by("word", use_threads=False).aggregate([("count", "sum")]).rename_columns(["word", "count"])
+
+
+def _segment_chunk(corpus: Encoded, order: int, max_length: int, scratch: Path, chunk: tuple[int, int]) -> Segmented:
+    """Segments that start in `chunk`; those that end more than `max_length` behind it are too long anyway."""
+    begin, end = chunk
+    size = AROUND + (end - begin) + max_length + 1
+    ids = corpus.read(begin - AROUND, begin - AROUND + size + AROUND)
+    member = in_solid(ids, size, Lookup(np.load(scratch / "solid.npy")), order)
+    ids = ids[:size]
+    cuts = np.flatnonzero(~glued(size, member))
+    starts, lengths = cuts[:-1], np.diff(cuts)
+    own = (starts >= AROUND) & (starts < AROUND + end - begin) & (ids[starts] != 0) & (lengths <= max_length)
+    own[own] = passes(starts[own], lengths[own], member)
+    return write_segments(ids, starts[own], lengths[own], begin, scratch)
+
+
+def write_segments(ids: np.ndarray, starts: np.ndarray, lengths: np.ndarray, begin: int, scratch: Path) -> Segmented:
+    """Put the segments of the chunk at `begin` on disk; `ids` start `AROUND` positions before it."""
+    import pyarrow as pa
+    from pyarrow import feather
+
+    bounds = np.stack([starts, starts + lengths], axis=1).ravel() * ID.itemsize
+    pieces = pa.BinaryArray.from_buffers(  # every other piece is a segment, the rest is what lies between
+        pa.binary(), max(bounds.size - 1, 0), [None, pa.py_buffer(bounds.astype(np.int32)), pa.py_buffer(ids)]
+    )
+    coded = pieces.take(pa.array(np.arange(0, bounds.size, 2))).dictionary_encode()
+    rows = coded.indices.to_numpy()
+    counts = np.bincount(rows, minlength=len(coded.dictionary)).astype(np.int64)
+    places, words = scratch / f"places-{begin}", scratch / f"words-{begin}"
+    np.concatenate([starts - AROUND + begin, rows.astype(np.int64)]).tofile(places)
+    feather.write_feather(pa.table({"word": coded.dictionary, "count": counts}), words, compression="uncompressed")
+    return Segmented(places, words, int(rows.size))
