@@ -63,7 +63,9 @@ def main() -> int:
         console.print("Everything is up to date.")
         return 0
     console.print(table)
-    console.print(f"{table.row_count} stages, about {total:.0f} s" + (f" and {unknown} never timed here" * bool(unknown)))
+    console.print(
+        f"{table.row_count} stages, about {total:.0f} s" + (f" and {unknown} never timed here" * bool(unknown))
+    )
     return 0
 
 

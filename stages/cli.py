@@ -92,7 +92,9 @@ def segment(
 @app.command()
 def score(
     model: Annotated[Path, typer.Argument(help="A model of `qujing words --model`, or models/new_words.")],
-    gold: Annotated[Path, typer.Argument(help="Segmented text: words parted by blanks, or CoNLL-U; may be compressed.")],
+    gold: Annotated[
+        Path, typer.Argument(help="Segmented text: words parted by blanks, or CoNLL-U; may be compressed.")
+    ],
     top: Annotated[int, typer.Option(help="Use so many of the words.")] = 50_000,
 ) -> None:
     """Score a vocabulary as a segmenter by the protocol of the bakeoff of 2005: recall, precision, F1.

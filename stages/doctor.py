@@ -73,7 +73,11 @@ def _prefect() -> Finding:
     address = os.environ.get("PREFECT_API_URL", "")
     if not address:
         return True, "no server configured: flows run on this machine", ""
-    return _answers(f"{address.rstrip('/')}/health"), address, "start it (prefect server start), or unset PREFECT_API_URL"
+    return (
+        _answers(f"{address.rstrip('/')}/health"),
+        address,
+        "start it (prefect server start), or unset PREFECT_API_URL",
+    )
 
 
 def _answers(address: str) -> bool:

@@ -126,7 +126,7 @@ def crawl(row: Row) -> tuple[dict[str, Path], Findings]:
     after = row.place("after")
     inputs = {"after": after} if after else {}
     with files.replacing(row.made) as out:
-        return inputs, row.function(after, row.settings, out, spool(row, inputs))
+        return inputs, row.function(after, row.settings, out, Path(".spool/crawl") / row.key)
 
 
 def preprocess(row: Row) -> tuple[dict[str, Path], Findings]:
@@ -139,7 +139,7 @@ def preprocess(row: Row) -> tuple[dict[str, Path], Findings]:
 def train(row: Row) -> tuple[dict[str, Path], Findings]:
     """Data into a model; the spool holds checkpoints and goes when the model stands."""
     places = {name: path for name in ("input", "against") if (path := row.place(name))}
-    kept = spool(row, places, Path("code/train") / row.key)
+    kept = spool(row, places)
     with files.replacing(row.made) as out:
         findings = row.function(Inputs(**places, spool=kept), row.settings, out)
     files.remove(kept)
@@ -156,11 +156,11 @@ def evaluate(row: Row) -> tuple[dict[str, Path], Findings]:
 PHASES: params.Choices = {"crawl": crawl, "preprocess": preprocess, "train": train, "evaluate": evaluate}
 
 
-def spool(row: Row, inputs: dict[str, Path], *more: Path) -> Path:
-    """The folder outside DVC where the row keeps what it has so far: another one for other settings or inputs."""
-    parts = [repr(row.settings), *(files.digest(path) for path in (*inputs.values(), *more) if path.exists())]
-    tag = hashlib.md5("\n".join(parts).encode()).hexdigest()[:16]
-    folder = Path(".spool") / row.phase / f"{row.key}-{tag}"
+def spool(row: Row, inputs: dict[str, Path]) -> Path:
+    """The folder outside DVC where a training keeps what it has so far: another one for other code or inputs."""
+    code = Path("code/train") / row.key
+    parts = [repr(row.settings), *(files.digest(path) for path in (*inputs.values(), code) if path.exists())]
+    folder = Path(".spool/train") / f"{row.key}-{hashlib.md5(' '.join(parts).encode()).hexdigest()[:16]}"
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 

@@ -14,7 +14,23 @@ from typing import Any
 import yaml
 
 ROOT = Path(__file__).parents[1]
-WORDS = ["经济", "发展", "人工智能", "研究", "数据", "的", "是", "在", "我们", "方法", "问题", "实验", "结果", "模型", "和"]
+WORDS = [
+    "经济",
+    "发展",
+    "人工智能",
+    "研究",
+    "数据",
+    "的",
+    "是",
+    "在",
+    "我们",
+    "方法",
+    "问题",
+    "实验",
+    "结果",
+    "模型",
+    "和",
+]
 
 
 def sentences(count: int, seed: int) -> list[list[str]]:
@@ -43,7 +59,11 @@ def parameters(folder: Path) -> dict[str, Any]:
     """One download, two data sets and one system; the rows are those of params.yaml wherever there is one."""
     base = yaml.safe_load((ROOT / "params.yaml").read_text())
     sources = {
-        name: {"urls": [], "sha256": hashlib.sha256((folder / "mirror" / name).read_bytes()).hexdigest(), "licence": "-"}
+        name: {
+            "urls": [],
+            "sha256": hashlib.sha256((folder / "mirror" / name).read_bytes()).hexdigest(),
+            "licence": "-",
+        }
         for name in ("texts.txt", "gold.utf8")
     }
     documents = base["corpora"]["encyclopedia"]
@@ -82,7 +102,12 @@ def environment(folder: Path, **more: str) -> dict[str, str]:
 def run(folder: Path, *command: str, **more: str) -> str:
     """Run a command in the folder; returns all it printed, raises with it where the command failed."""
     done = subprocess.run(
-        command, cwd=folder, env=environment(folder, **more), text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        command,
+        cwd=folder,
+        env=environment(folder, **more),
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
     )
     assert done.returncode == 0, done.stdout
     return done.stdout

@@ -79,12 +79,18 @@ def test_every_stage_reads_and_writes_only_what_it_declares(finished, tmp_path):
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        (lambda v: v["systems"]["new_words"]["train"].update(min_cont=3), "unknown key 'min_cont'; did you mean 'min_count'"),
+        (
+            lambda v: v["systems"]["new_words"]["train"].update(min_cont=3),
+            "unknown key 'min_cont'; did you mean 'min_count'",
+        ),
         (lambda v: v["systems"]["new_words"]["train"].pop("order"), "systems.new_words.train has no key 'order'"),
         (lambda v: v["systems"]["new_words"].update(kind="new_word"), "choices: "),
         (lambda v: v["systems"]["new_words"].update(family="word"), "family is 'word'; choices: corpora, words"),
         (lambda v: v.pop("run"), "the file has no key 'run'"),
-        (lambda v: v["systems"]["new_words"].update(input="data/none"), "data/none, read by train@new_words, is missing"),
+        (
+            lambda v: v["systems"]["new_words"].update(input="data/none"),
+            "data/none, read by train@new_words, is missing",
+        ),
     ],
 )
 def test_a_mistake_in_params_is_one_sentence_and_leaves_the_outputs(small, change, sentence):

@@ -40,7 +40,9 @@ def test_the_commands_for_a_corpus_of_ones_own_work_in_an_empty_folder(tmp_path)
     assert (tmp_path / "words.csv").read_text().startswith("word,count,")
 
 
-@pytest.mark.parametrize("command", [c for c in [*COMMANDS, *INLINE] if "/bin/" in c and "corpus" not in c and "model" not in c])
+@pytest.mark.parametrize(
+    "command", [c for c in [*COMMANDS, *INLINE] if "/bin/" in c and "corpus" not in c and "model" not in c]
+)
 def test_the_other_commands_run_in_a_finished_repository(small, command):
     (small / ".venv").mkdir()
     (small / ".venv/bin").symlink_to(Path(sys.executable).parent)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from stages.core.params import Choices
-from stages.corpora import census, crawl, documents, download, segmentation, truth
+from stages.corpora import census, documents, download, segmentation, truth
+from stages.corpora.embedded import crawl as embedded
+from stages.corpora.web import crawl
 
-CRAWL: Choices = {"crawl": crawl.crawl, "download": download.download}
+CRAWL: Choices = {"crawl": crawl.crawl, "embedded": embedded.embedded, "download": download.download}
 PREPROCESS: Choices = {
     "documents": documents.documents,
     "segmentation": segmentation.segmentation,

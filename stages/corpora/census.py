@@ -83,7 +83,9 @@ def evaluate(model: Path, inputs: Inputs, params: Judge) -> Findings:
         "extraction_f1": fmean(scores.values()) if scores else 0.0,
         "extraction_worst": min(scores.values(), default=0.0),
     }
-    return Findings(metrics, _claims(metrics, params), {"worst_pages": _worst(scores), "misjudged": _misjudged(expected, rows)})
+    return Findings(
+        metrics, _claims(metrics, params), {"worst_pages": _worst(scores), "misjudged": _misjudged(expected, rows)}
+    )
 
 
 def similarity(text: str, aside: str, found: str) -> float:
@@ -132,14 +134,14 @@ def _claims(metrics: dict[str, float], params: Judge) -> list[claims.Claim]:
     ]
 
 
-def _worst(scores: dict[str, float]):  # noqa: ANN202
+def _worst(scores: dict[str, float]):
     import pyarrow as pa
 
     least = sorted(scores.items(), key=lambda pair: (pair[1], pair[0]))[:10]
     return pa.table({"url": [url for url, _ in least], "f1": [round(score, 4) for _, score in least]})
 
 
-def _misjudged(expected: dict[str, dict[str, Any]], rows: list[dict[str, Any]]):  # noqa: ANN202
+def _misjudged(expected: dict[str, dict[str, Any]], rows: list[dict[str, Any]]):
     """Pages that should be documents and are not, or are and should not be."""
     import pyarrow as pa
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
 import time
 from dataclasses import dataclass
@@ -13,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 from stages.core import files, progress, tables
 from stages.core.errors import Refusal, one_line
 from stages.core.systems import Findings
+from stages.corpora import mirror
 
 if TYPE_CHECKING:
     import requests
 
-MIRROR = "QUJING_MIRROR"
 ATTEMPTS = 4
 BACKOFF = 1.0  # seconds before the second attempt, doubled before each further one
 TIMEOUT = (10.0, 60.0)  # seconds to connect, and between two pieces of the answer
@@ -53,8 +52,8 @@ class _Unavailable(Exception):
 def download(after: Path | None, params: Download, out: Path, spool: Path) -> Findings:
     """Bring all sources to `out`/files and list them in `out`/manifest.parquet; `after` is not used.
 
-    Each is looked for by name and checksum in the folder that the environment variable QUJING_MIRROR names, then
-    under its addresses in turn. What is half downloaded stays in `spool` and is gone on with next time.
+    Each is looked for in the mirror (see mirror.py), then under its addresses in turn. What is half downloaded stays
+    in `spool` and is gone on with next time.
 
     Raises `Refusal`, and leaves `out` alone, for a wrong checksum, a file found nowhere, no network, a full disk or
     an address that is none.
@@ -70,13 +69,13 @@ def download(after: Path | None, params: Download, out: Path, spool: Path) -> Fi
         (beside / "files").mkdir(parents=True)
         for name, (path, url) in came.items():
             target = beside / "files" / name
-            shutil.copyfile(path, target) if url == "mirror" else shutil.move(path, target)
             source = params.sources[name]
-            size = target.stat().st_size
-            rows.append({"name": name, "url": url, "sha256": source.sha256, "bytes": size, "licence": source.licence})
+            mirror.copy(path, target, source.sha256) if url == "mirror" else shutil.move(path, target)
+            first, size = next(iter(source.urls), ""), target.stat().st_size
+            rows.append({"name": name, "url": first, "sha256": source.sha256, "bytes": size, "licence": source.licence})
         columns = tables.schema(
             name=(pa.string(), "file in the folder files"),
-            url=(pa.string(), "address it came from, or `mirror`"),
+            url=(pa.string(), "its first address, empty for none"),
             sha256=(pa.string(), "digest of its bytes, hexadecimal"),
             bytes=(pa.int64(), "its size"),
             licence=(pa.string(), "terms it is under"),
@@ -98,7 +97,7 @@ def _check(name: str, source: Source) -> None:
 
 def _obtain(name: str, source: Source, spool: Path) -> tuple[Path, str]:
     """Where the file with the right checksum now lies, and the address it came from."""
-    if found := _mirrored(name, source):
+    if found := mirror.find([name, *(url.rpartition("/")[2] for url in source.urls)], source.sha256):
         return found, "mirror"
     partial = spool / f"{source.sha256}.partial"
     note = partial.with_suffix(".from")
@@ -120,22 +119,13 @@ def _obtain(name: str, source: Source, spool: Path) -> tuple[Path, str]:
         ) from error
     told = "; ".join(reasons) or "it has no urls"
     if all(gone):
-        raise Refusal(f"{name} is not there ({told}): correct its urls in params.yaml, or put it into {MIRROR}")
+        raise Refusal(
+            f"{name} is not there ({told}): correct its urls in params.yaml, or put it into {mirror.VARIABLE}"
+        )
     raise Refusal(
         f"{name} could not be downloaded ({told}): look at the network and run again, "
-        f"or put the file into a folder and name that folder in {MIRROR}"
+        f"or put the file into a folder and name that folder in {mirror.VARIABLE}"
     )
-
-
-def _mirrored(name: str, source: Source) -> Path | None:
-    folder = os.environ.get(MIRROR)
-    if not folder:
-        return None
-    if not Path(folder).is_dir():
-        raise Refusal(f"{MIRROR} is '{folder}', which is no folder: correct it or unset it")
-    names = dict.fromkeys([name, *(url.rpartition("/")[2] for url in source.urls)])
-    candidates = (path for path in sorted(Path(folder).rglob("*")) if path.name in names and path.is_file())
-    return next((path for path in candidates if _sha256(path).hexdigest() == source.sha256), None)
 
 
 def _fetch(name: str, url: str, sha256: str, partial: Path) -> None:
@@ -167,7 +157,7 @@ def _fetch(name: str, url: str, sha256: str, partial: Path) -> None:
             if not held or restarted:
                 raise Refusal(
                     f"{name} from {url} has sha256 {got}, but {sha256} is expected: the file has changed or was "
-                    f"damaged on its way, so look at it and correct params.yaml, or put the right one into {MIRROR}"
+                    f"damaged on its way: look at it and correct params.yaml, or put the right one in {mirror.VARIABLE}"
                 )
             restarted = True  # the part we held may have been of another file
             last = "a part that did not fit"

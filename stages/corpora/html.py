@@ -6,7 +6,6 @@ import re
 from configparser import ConfigParser
 from dataclasses import dataclass
 from functools import cache
-
 from typing import TYPE_CHECKING
 
 from stages.corpora.charset import decode

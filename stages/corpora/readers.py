@@ -15,9 +15,9 @@ from typing import IO, Any
 
 from stages.core import tables
 from stages.core.errors import Refusal, one_line
-from stages.corpora import rounds
 from stages.corpora.charset import decode
 from stages.corpora.clean import HAN
+from stages.corpora.web import rounds
 
 
 @dataclass(frozen=True)

@@ -112,6 +112,7 @@ def test_progress_in_a_log_is_a_plain_line_now_and_then(capsys, monkeypatch):
 
 @pytest.mark.parametrize("module", ["stages.run", "stages.code", "stages.corpora", "stages.words", "stages.cli"])
 def test_modules_start_without_torch_mlflow_and_matplotlib(module):
-    code = f"import sys, {module}; print(*sorted({{'torch', 'mlflow', 'matplotlib', 'scrapy', 'dask'}} & set(sys.modules)))"
+    heavy = {"torch", "mlflow", "matplotlib", "scrapy", "dask"}
+    code = f"import sys, {module}; print(*sorted({heavy} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""

@@ -32,7 +32,10 @@ def test_a_folder_that_fails_half_way_leaves_the_old_one_and_nothing_beside(tmp_
 
 
 def test_a_full_disk_is_one_sentence(tmp_path):
-    with pytest.raises(Refusal, match=r"cannot write .*x: No space left on device"), files.replacing(tmp_path / "x") as p:
+    with (
+        pytest.raises(Refusal, match=r"cannot write .*x: No space left on device"),
+        files.replacing(tmp_path / "x") as p,
+    ):
         p.write_text("half")
         raise OSError(errno.ENOSPC, "No space left on device")
     assert not list(tmp_path.iterdir())

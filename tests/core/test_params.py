@@ -34,7 +34,10 @@ def test_a_right_section_becomes_its_dataclass():
         ({"rat": 1}, "params.yaml: here has an unknown key 'rat'; did you mean 'rate'?"),
         ({"rate": "fast"}, "params.yaml: here.rate is 'fast', but: Input should be a valid number"),
         ({"inner": {"width": 2}}, "params.yaml: here.inner has no key 'names'"),
-        ({"inner": {"width": 2, "names": [], "with": 1}}, "here.inner has an unknown key 'with'; did you mean 'width'?"),
+        (
+            {"inner": {"width": 2, "names": [], "with": 1}},
+            "here.inner has an unknown key 'with'; did you mean 'width'?",
+        ),
         ({"many": {"x": {"width": 2, "names": [], "wdth": 1}}}, "here.many.x has an unknown key 'wdth'; did you mean"),
     ],
 )

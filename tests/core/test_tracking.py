@@ -30,7 +30,14 @@ def home(tmp_path, monkeypatch):
 
 def record(stage, made, continues="", **findings):
     tracking.record(
-        stage, "words", Settings(4, "x"), {"input": Path("in")}, made, Findings(**findings), Path("artifacts"), continues
+        stage,
+        "words",
+        Settings(4, "x"),
+        {"input": Path("in")},
+        made,
+        Findings(**findings),
+        Path("artifacts"),
+        continues,
     )
 
 

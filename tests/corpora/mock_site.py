@@ -14,7 +14,7 @@ from typing import Any
 
 from stages.core import files
 from stages.core.errors import Refusal
-from stages.corpora.crawl import Crawl, Site, crawl
+from stages.corpora.web.crawl import Crawl, Site, crawl
 
 HEAVY = (
     "aiohttp.web",
@@ -30,7 +30,7 @@ HEAVY = (
     "scrapy.downloadermiddlewares.httpcompression",
     "scrapy.linkextractors",
     "scrapy.spidermiddlewares.referer",
-    "stages.corpora.seal",
+    "stages.corpora.web.seal",
     "twisted.internet.asyncioreactor",
     "warcio.archiveiterator",
     "warcio.warcwriter",
@@ -143,7 +143,7 @@ class Bench:
 
     def params(self, site: dict[str, Any] | None = None, **changes: Any) -> Crawl:
         where = {"name": "mock", "start": (self.site.url(),), "hosts": (self.site.host,), "sitemaps": (), "allow": ()}
-        where |= {"deny": (), "local": True, "embedded": 0} | (site or {})
+        where |= {"deny": (), "local": True} | (site or {})
         how = {"user_agent": "qujing/1.0 (+http://example.org/bot)", "respect_robots": True, "delay_seconds": 0.0}
         how |= {"autothrottle": False, "concurrency": 1, "depth": 9, "pages": 500, "body_bytes": 100_000}
         how |= {"seconds": 60.0, "timeout_seconds": 1.0, "retries": 2, "shards": 4} | changes

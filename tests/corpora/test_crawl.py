@@ -20,8 +20,8 @@ from mock_site import Answer, Bench, MockSite, in_child
 
 from stages.core import tables
 from stages.core.errors import Refusal
-from stages.corpora import urls
-from stages.corpora.crawl import crawl
+from stages.corpora.web import urls
+from stages.corpora.web.crawl import crawl
 
 
 def ledger(bench: Bench) -> dict[str, Any]:

@@ -24,13 +24,24 @@ TWO = "白日依山尽，黄河入海流。欲穷千里目，更上一层楼。�
 
 
 def params(**changes):
-    given = {"reading": LINE, "script": "keep", "shortest": 10, "most_links": 0.7, "near": Near(4, 16, 8, 0.8, 0), "workers": 1}
+    given = {
+        "reading": LINE,
+        "script": "keep",
+        "shortest": 10,
+        "most_links": 0.7,
+        "near": Near(4, 16, 8, 0.8, 0),
+        "workers": 1,
+    }
     return Documents(**{**given, **changes})
 
 
 def made(source, out, **changes):
     findings = documents(source, params(**changes), out)
-    return tables.read(out / "documents.parquet").to_pylist(), tables.read(out / "dropped.parquet").to_pylist(), findings
+    return (
+        tables.read(out / "documents.parquet").to_pylist(),
+        tables.read(out / "dropped.parquet").to_pylist(),
+        findings,
+    )
 
 
 def tar(**members):
@@ -75,7 +86,10 @@ def test_named_fields_are_read_alone_and_titles_and_addresses_kept(tmp_path):
 
 def test_a_parquet_table_is_read_by_its_columns(tmp_path):
     tables.write(pa.table({"body": [ONE, None], "url": ["u", "v"]}), tmp_path / "t.parquet")
-    assert [(r.url, r.text) for r in read(tmp_path / "t.parquet", Reading("line", ("body",)))] == [("u", ONE), ("v", "")]
+    assert [(r.url, r.text) for r in read(tmp_path / "t.parquet", Reading("line", ("body",)))] == [
+        ("u", ONE),
+        ("v", ""),
+    ]
     with pytest.raises(Refusal, match="has no column 'text'"):
         list(read(tmp_path / "t.parquet", LINE))
 
@@ -88,7 +102,11 @@ def test_a_parquet_table_is_read_by_its_columns(tmp_path):
         ("a.tar.xz", tar(**{"b.txt": ONE.encode() * 9999})[:-60], r"a\.tar\.xz cannot be read"),
         ("a.doc", b"x", r"a\.doc is of no known kind"),
         ("a.parquet", b"PAR1 not", r"a\.parquet is not a readable Parquet file"),
-        ("a.warc.gz", gzip.compress(b"WARC/1.0\r\nWARC-Type: response\r\nContent-Length: 999\r\n\r\nHTTP/1.1 200"), "cut"),
+        (
+            "a.warc.gz",
+            gzip.compress(b"WARC/1.0\r\nWARC-Type: response\r\nContent-Length: 999\r\n\r\nHTTP/1.1 200"),
+            "cut",
+        ),
     ],
 )
 def test_a_broken_file_is_one_sentence_and_leaves_nothing_whole(tmp_path, name, content, sentence):
@@ -112,7 +130,9 @@ def test_an_empty_corpus_is_refused(tmp_path, content):
 
 def test_duplicates_go_with_a_reason_and_the_twin_that_stays(tmp_path):
     other = TWO[::-1]
-    (tmp_path / "a.txt").write_text("\n".join([ONE, TWO * 3, ONE.replace("，", " ，"), "短", TWO * 3 + "完", other * 9]))
+    (tmp_path / "a.txt").write_text(
+        "\n".join([ONE, TWO * 3, ONE.replace("，", " ，"), "短", TWO * 3 + "完", other * 9])
+    )
     kept, dropped, findings = made(tmp_path / "a.txt", tmp_path / "out")
     assert [row["text"] for row in kept] == [ONE, TWO * 3, other * 9]
     assert [(row["reason"], row["twin"]) for row in dropped] == [
@@ -153,7 +173,13 @@ def test_cleaning():
 
 @pytest.mark.parametrize(
     ("text", "expected"),
-    [(ONE, "zh"), ("これはテストです。漢字もある。", "ja"), ("안녕하세요 세계", "ko"), ("Hello world", "other"), ("", "other")],
+    [
+        (ONE, "zh"),
+        ("これはテストです。漢字もある。", "ja"),
+        ("안녕하세요 세계", "ko"),
+        ("Hello world", "other"),
+        ("", "other"),
+    ],
 )
 def test_languages_by_script(text, expected):
     assert language(text) == expected

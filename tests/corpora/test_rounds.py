@@ -19,10 +19,11 @@ from warcio.checker import Checker
 
 from stages.core import tables
 from stages.core.errors import Refusal
-from stages.corpora import records, rounds
-from stages.corpora.crawl import Crawl, Site, crawl
+from stages.corpora.embedded.crawl import EmbeddedCrawl, embedded
 from stages.corpora.embedded.truth import truth
-from stages.corpora.spool import Asked, Exchange, Spool
+from stages.corpora.web import records, rounds
+from stages.corpora.web.crawl import Site, crawl
+from stages.corpora.web.spool import Asked, Exchange, Spool
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -318,7 +319,8 @@ def _with_small_disk(bench: Bench) -> Any:
 
 # The embedded site
 
-EMBEDDED = Crawl(
+EMBEDDED = EmbeddedCrawl(
+    edition=1,
     site=Site(
         name="encyclopedia",
         start=("http://encyclopedia.test/",),
@@ -327,7 +329,6 @@ EMBEDDED = Crawl(
         allow=(),
         deny=(r"/trap/calendar/20(2[5-9]|[3-9])",),
         local=False,
-        embedded=1,
     ),
     user_agent="qujing/1.0 (+https://example.org/bot)",
     respect_robots=True,
@@ -350,8 +351,7 @@ def _recorded(after: Path | None, edition: int, folder: Path, name: str) -> Any:
 
     serve = server.serve
     server.serve = lambda *given, **named: serve(*given, **named | {"journal": folder / f"{name}.journal"})
-    params = replace(EMBEDDED, site=replace(EMBEDDED.site, embedded=edition))
-    return crawl(after, params, folder / name, folder / f"{name}.spool")
+    return embedded(after, replace(EMBEDDED, edition=edition), folder / name, folder / f"{name}.spool")
 
 
 def asked_in(journal: Path) -> list[tuple[str, int, int]]:

@@ -77,10 +77,12 @@ def page(
 
 
 def anchor(address: str, text: str, more: str = "") -> str:
+    """A link; `more` are further attributes, with a blank before each."""
     return f'<a href="{escape(address)}"{more}>{escape(text)}</a>'
 
 
 def items(links: Iterable[Link]) -> str:
+    """Links as the items of a list."""
     return "".join(f"<li>{anchor(*link)}</li>" for link in links)
 
 
@@ -91,6 +93,7 @@ def article(title: str, paragraphs: Sequence[str], *, box: str = "", after: str 
 
 
 def related(links: Iterable[Link]) -> str:
+    """The section of related entries, nothing where there are none."""
     shown = items(links)
     return f'<section class="related"><h2>相关条目</h2><ul>{shown}</ul></section>' if shown else ""
 

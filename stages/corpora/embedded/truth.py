@@ -64,6 +64,8 @@ class Gold:
 
 @dataclass(frozen=True)
 class Truth:
+    """All that is known of one edition."""
+
     pages: list[Expected]
     forbidden: list[str]  # addresses that must never be requested
     names: list[Name]  # most frequent first

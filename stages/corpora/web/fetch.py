@@ -11,10 +11,10 @@ from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 from stages.core.errors import Refusal
-from stages.corpora import polite, records, urls
-from stages.corpora.engine import Engine
-from stages.corpora.polite import Pace, Robots
-from stages.corpora.spool import Asked, Exchange, Spool
+from stages.corpora.web import polite, records, urls
+from stages.corpora.web.engine import Engine
+from stages.corpora.web.polite import Pace, Robots
+from stages.corpora.web.spool import Asked, Exchange, Spool
 
 TRY_AGAIN = {408, 425, 429, 500, 502, 503, 504}
 LONGEST_WAIT = 300.0  # seconds: a host that asks for more is left alone

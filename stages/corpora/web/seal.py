@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from stages.core import files, tables
-from stages.corpora import records
-from stages.corpora.judge import Finding
-from stages.corpora.rounds import KEPT, Round, Row, schema
-from stages.corpora.spool import Spool
+from stages.corpora.web import records
+from stages.corpora.web.judge import Finding
+from stages.corpora.web.rounds import KEPT, Round, Row, schema
+from stages.corpora.web.spool import Spool
 
 
 def seal(

@@ -10,8 +10,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from stages.corpora.polite import Pace, PublicOnly
-from stages.corpora.rounds import TYPES, split_type
+from stages.corpora.web.polite import Pace, PublicOnly
+from stages.corpora.web.rounds import TYPES, split_type
 
 ACCEPT = "text/html,application/xhtml+xml,text/plain;q=0.9,application/xml;q=0.8,*/*;q=0.1"
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from stages.core import tables
 from stages.core.errors import Refusal, one_line
-from stages.corpora import records
+from stages.corpora.web import records
 
 if TYPE_CHECKING:
     import pyarrow as pa

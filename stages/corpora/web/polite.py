@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from stages.core.errors import Refusal
-from stages.corpora.urls import private
+from stages.corpora.web.urls import private
 
 if TYPE_CHECKING:
     from protego import Protego

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,13 +18,13 @@ from typing import TYPE_CHECKING, Any
 from stages.core import files, progress
 from stages.core.errors import Refusal
 from stages.core.systems import Findings
-from stages.corpora import engine, urls
-from stages.corpora.fetch import Fetcher
-from stages.corpora.polite import Pace, agent_token
-from stages.corpora.rounds import KEPT, Round, Row
-from stages.corpora.seal import seal
-from stages.corpora.spool import Spool
-from stages.corpora.walk import Walk
+from stages.corpora.web import engine, urls
+from stages.corpora.web.fetch import Fetcher
+from stages.corpora.web.polite import Pace, agent_token
+from stages.corpora.web.rounds import KEPT, Round, Row
+from stages.corpora.web.seal import seal
+from stages.corpora.web.spool import Spool
+from stages.corpora.web.walk import Walk
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -41,7 +41,6 @@ class Site:
     allow: tuple[str, ...]  # regular expressions, one of which an address must match; none: all
     deny: tuple[str, ...]  # regular expressions, none of which it may match
     local: bool  # loopback and private addresses may be asked: the site is ours
-    embedded: int  # edition of the embedded site to serve while crawling, 0 for a site of the world
 
 
 @dataclass(frozen=True)
@@ -63,8 +62,12 @@ class Crawl:
     shards: int  # files the pages are spread over
 
 
-def crawl(after: Path | None, params: Crawl, out: Path, spool: Path) -> Findings:
+def crawl(
+    after: Path | None, params: Crawl, out: Path, spool: Path, connect: Mapping[str, int] | None = None
+) -> Findings:
     """Crawl a site into the sealed round `out`; `after` is the round before, None for the first.
+
+    `connect` names hosts that are asked at a port of 127.0.0.1 instead of where their names lead.
 
     `spool` is a folder that outlives a kill: started again with the same one, the crawl goes on where it was. It
     stays, so that the same round made again asks the network for nothing. Scrapy's reactor allows one crawl a process.
@@ -75,17 +78,12 @@ def crawl(after: Path | None, params: Crawl, out: Path, spool: Path) -> Findings
     token = agent_token(params.user_agent)
     site = _checked(params).site
     previous = Round(after)
-    key = {"site": site.name, "embedded": site.embedded, "user_agent": params.user_agent}  # what answers depend on
+    key = {"site": site.name, "user_agent": params.user_agent}  # what answers depend on
     key |= {"body_bytes": params.body_bytes, "timeout_seconds": params.timeout_seconds}
     key["after"] = files.digest(after / "manifest.parquet") if after else ""
     began = time.monotonic()
     with ExitStack() as stack:
         advance = stack.enter_context(progress.counting(f"crawl {site.name}", unit="addresses"))
-        connect = {}
-        if site.embedded:
-            from stages.corpora.embedded import server
-
-            connect[site.hosts[0]] = stack.enter_context(server.serve(site.embedded, host_name=site.hosts[0])).port
         store = Spool(spool, key)
         stack.callback(store.close)
         if store.replayable:
@@ -95,13 +93,13 @@ def crawl(after: Path | None, params: Crawl, out: Path, spool: Path) -> Findings
 
         async def main(running: engine.Engine) -> None:
             fetcher = Fetcher(
-                running, store, pace, token, params.retries, params.seconds, connect=connect, local=site.local
+                running, store, pace, token, params.retries, params.seconds, connect=connect or {}, local=site.local
             )
             walks.append(Walk(params, previous, fetcher, advance))
             await walks[0].go()
 
         try:
-            engine.run(_limits(params), pace, main)
+            engine.run(_limits(params, ours=bool(connect)), pace, main)
         except engine.Stopped as stop:
             raise Refusal(
                 f"the crawl of {site.name} was stopped: run it again to go on, what was fetched is kept in {spool}"
@@ -138,10 +136,10 @@ def _checked(params: Crawl) -> Crawl:
     return params
 
 
-def _limits(params: Crawl) -> engine.Limits:
+def _limits(params: Crawl, ours: bool) -> engine.Limits:
     fields = ("user_agent", "body_bytes", "timeout_seconds", "concurrency", "delay_seconds", "autothrottle")
-    ours = ("127.0.0.1",) if params.site.embedded else ()
-    return engine.Limits(**{name: getattr(params, name) for name in fields}, local=params.site.local, ours=ours)
+    hosts = ("127.0.0.1",) if ours else ()
+    return engine.Limits(**{name: getattr(params, name) for name in fields}, local=params.site.local, ours=hosts)
 
 
 def _politeness(walk: Walk, params: Crawl, pace: Pace) -> dict[str, Any]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from urllib.parse import urljoin
 
-from stages.corpora import links, records
-from stages.corpora.rounds import TYPES, Round, Row, split_type
-from stages.corpora.spool import Exchange
+from stages.corpora.web import links, records
+from stages.corpora.web.rounds import TYPES, Round, Row, split_type
+from stages.corpora.web.spool import Exchange
 
 SITEMAPS = ("application/xml", "text/xml", "text/plain", "application/gzip", "application/x-gzip")
 

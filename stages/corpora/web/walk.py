@@ -15,15 +15,15 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from stages.core.progress import Advance
-from stages.corpora import links, urls
-from stages.corpora.fetch import HOPS, Fetcher
-from stages.corpora.judge import Finding, judge
-from stages.corpora.polite import Robots
-from stages.corpora.rounds import Round, Row
-from stages.corpora.spool import Asked
+from stages.corpora.web import links, urls
+from stages.corpora.web.fetch import HOPS, Fetcher
+from stages.corpora.web.judge import Finding, judge
+from stages.corpora.web.polite import Robots
+from stages.corpora.web.rounds import Round, Row
+from stages.corpora.web.spool import Asked
 
 if TYPE_CHECKING:
-    from stages.corpora.crawl import Crawl
+    from stages.corpora.web.crawl import Crawl
 
 
 @dataclass(frozen=True)

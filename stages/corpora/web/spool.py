@@ -17,7 +17,7 @@ from typing import Any
 
 from stages.core import files, progress
 from stages.core.errors import Refusal
-from stages.corpora import records
+from stages.corpora.web import records
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from posixpath import splitext
 from urllib.parse import urlsplit
 
-from stages.corpora import records
+from stages.corpora.web import records
 
 LOW, HIGH = "abcdefghijklmnopqrstuvwxyz", "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 

@@ -1,0 +1,1 @@
+"""Crawls: polite, resumable, sealed into rounds."""
