@@ -26,6 +26,11 @@ from flows.graph import Stage
 OUTCOMES = {"is cached": "restored", "didn't change": "up to date", "Running stage": "run"}
 """What DVC prints of a stage, and what that means; the first that is found counts."""
 
+
+class Unreachable(Exception):
+    """A stage ended with exit code 75: what it needs of the network did not answer."""
+
+
 _running: set[subprocess.Popen[str]] = set()
 _lock = threading.Lock()
 
@@ -45,8 +50,7 @@ def pipeline(root: Path = Path(".")) -> dict[str, str]:
             if stage.name not in stale:
                 outcome.setdefault(stage.name, "up to date")
                 continue
-            again = {"retries": 2, "retry_delay_seconds": [10, 60]} if stage.meta.get("network") else {}
-            futures[stage.name] = reproduce.with_options(task_run_name=stage.name, **again).submit(
+            futures[stage.name] = reproduce.with_options(task_run_name=stage.name).submit(
                 stage, root, budget, wait_for=[futures[name] for name in stage.needs if name in futures]
             )
         for name, future in futures.items():
@@ -65,7 +69,19 @@ def pipeline(root: Path = Path(".")) -> dict[str, str]:
     return outcome
 
 
-@task(name="stage", persist_result=False, cache_policy=None)
+def _may_heal(task: Any, run: Any, state: Any) -> bool:
+    """Whether a failed stage is worth another try: only where a host or the network did not answer."""
+    return isinstance(state.result(raise_on_failure=False), Unreachable)
+
+
+@task(
+    name="stage",
+    persist_result=False,
+    cache_policy=None,
+    retries=2,
+    retry_delay_seconds=[10, 60],
+    retry_condition_fn=_may_heal,
+)
 def reproduce(stage: Stage, root: Path, budget: Budget) -> str:
     """Reproduce one stage in a process group of its own; returns what DVC did, raises where the stage failed."""
     command = [sys.executable, "-m", "dvc", "--wait-for-lock", "repro", "--single-item", stage.name]
@@ -80,7 +96,8 @@ def reproduce(stage: Stage, root: Path, budget: Budget) -> str:
             _running.discard(process)
     if process.returncode:
         print(printed, file=sys.stderr, flush=True)
-        raise RuntimeError(f"{stage.name} failed: {_reason(printed)}")
+        healing = f"exited with {os.EX_TEMPFAIL}" in printed
+        raise (Unreachable if healing else RuntimeError)(f"{stage.name} failed: {_reason(printed)}")
     found = next((meaning for sign, meaning in OUTCOMES.items() if sign in printed), "run")
     print(f"{stage.name}: {found}", file=sys.stderr, flush=True)
     return found

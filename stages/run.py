@@ -21,7 +21,7 @@ from typing import Any
 
 from stages.code import SECTIONS, family
 from stages.core import claims, files, params, seeds, tables, tracking
-from stages.core.errors import Refusal
+from stages.core.errors import Refusal, Unreachable
 from stages.core.progress import say
 from stages.core.systems import Findings, Inputs
 
@@ -63,7 +63,10 @@ class Row:
 
 
 def main(arguments: list[str]) -> int:
-    """The command line; returns the exit code: 0, 1 for a refusal, 2 for wrong usage, 130 when stopped by hand."""
+    """The command line; returns the exit code.
+
+    0, 1 for a refusal, 75 where trying again may help, 2 for wrong usage, 130 when stopped by hand.
+    """
     if len(arguments) != 2 or arguments[0] not in PHASES:
         say(f"usage: python -m stages.run {{{'|'.join(PHASES)}}} NAME")
         return 2
@@ -72,7 +75,7 @@ def main(arguments: list[str]) -> int:
         perform(phase, key)
     except Refusal as refusal:
         say(f"{phase}@{key}: {refusal}")
-        return 1
+        return os.EX_TEMPFAIL if isinstance(refusal, Unreachable) else 1
     except KeyboardInterrupt:
         say(f"{phase}@{key}: stopped; run it again to go on")
         return 130

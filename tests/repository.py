@@ -8,6 +8,8 @@ import random
 import shutil
 import subprocess
 import sys
+import tempfile
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -93,10 +95,16 @@ def environment(folder: Path, **more: str) -> dict[str, str]:
         "PATH": path,
         "PYTHONPATH": str(folder),
         "QUJING_MIRROR": str(folder / "mirror"),
-        "PREFECT_HOME": str(folder / ".spool/prefect"),
+        "PREFECT_HOME": str(prefect_home()),
         "DVC_NO_ANALYTICS": "1",
         **more,
     }
+
+
+@cache
+def prefect_home() -> Path:
+    """A Prefect home for this process' tests: its database is made once."""
+    return Path(tempfile.mkdtemp(prefix="prefect-"))
 
 
 def run(folder: Path, *command: str, **more: str) -> str:

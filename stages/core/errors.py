@@ -10,6 +10,10 @@ class Refusal(Exception):
     """
 
 
+class Unreachable(Refusal):
+    """A host or the network does not answer: the same again, later, may go well. The runner exits with 75."""
+
+
 def one_line(error: BaseException) -> str:
     """The message of `error` (or its type's name) folded onto one line, for use inside a `Refusal`."""
     return " ".join(str(error).split()) or type(error).__name__

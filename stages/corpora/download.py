@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stages.core import files, progress, tables
-from stages.core.errors import Refusal, one_line
+from stages.core.errors import Refusal, Unreachable, one_line
 from stages.core.systems import Findings
 from stages.corpora import mirror
 
@@ -122,7 +122,7 @@ def _obtain(name: str, source: Source, spool: Path) -> tuple[Path, str]:
         raise Refusal(
             f"{name} is not there ({told}): correct its urls in params.yaml, or put it into {mirror.VARIABLE}"
         )
-    raise Refusal(
+    raise Unreachable(
         f"{name} could not be downloaded ({told}): look at the network and run again, "
         f"or put the file into a folder and name that folder in {mirror.VARIABLE}"
     )

@@ -9,6 +9,7 @@ import time
 
 import pytest
 import repository
+import yaml
 from repository import environment, run
 
 from flows.budget import Budget
@@ -50,14 +51,36 @@ def test_interrupted_it_stops_its_stages_and_goes_on_from_there(finished, fresh)
     assert (fresh / "dvc.lock").read_bytes() == (finished / "dvc.lock").read_bytes()
 
 
-def test_a_failed_stage_stops_only_what_needs_it(fresh):
-    (fresh / "mirror/gold.utf8").write_text("other")
-    text = (fresh / "params.yaml").read_text()
-    (fresh / "params.yaml").write_text(text.replace("gold: gold.utf8", "gold: none.utf8"))
-    repository.dvc(fresh, "repro", "-s", "code", **QUIET)
+def test_a_failed_stage_stops_only_what_needs_it(small):
+    text = (small / "params.yaml").read_text()
+    text = text.replace("gold: gold.utf8", "gold: none.utf8").replace("shortest: 2", "shortest: 3")
+    (small / "params.yaml").write_text(text)
     with pytest.raises(AssertionError) as failure:
-        run(fresh, sys.executable, "-m", "flows.pipeline", **QUIET)
-    assert "sha256" in str(failure.value) or "checksum" in str(failure.value)
+        run(small, sys.executable, "-m", "flows.pipeline", **QUIET)
+    printed = str(failure.value)
+    assert "preprocess@gold: rounds/texts/files holds no file named none.utf8: mend the name in params.yaml" in printed
+    assert "preprocess@texts: run" in printed
+    assert "3 of them not done: preprocess@gold, evaluate@new_words, report" in printed
+
+
+def test_only_what_may_heal_is_tried_again(small):
+    """An unreachable host is asked three times, a file that is nowhere once."""
+    values = yaml.safe_load((small / "params.yaml").read_text())
+    source = values["rounds"]["texts"]["crawl"]["sources"]["gold.utf8"]
+    source |= {"sha256": "0" * 64, "urls": ["http://127.0.0.1:9/gold.utf8"]}
+    (small / "params.yaml").write_text(yaml.safe_dump(values, sort_keys=False))
+    pipeline = small / "flows/pipeline.py"
+    pipeline.write_text(pipeline.read_text().replace("retry_delay_seconds=[10, 60]", "retry_delay_seconds=0"))
+    download = small / "stages/corpora/download.py"
+    download.write_text(download.read_text().replace("BACKOFF = 1.0", "BACKOFF = 0.01"))
+    with pytest.raises(AssertionError) as failure:
+        run(small, sys.executable, "-m", "flows.pipeline", **QUIET)
+    assert str(failure.value).count("\ncrawl@texts: gold.utf8 could not be downloaded") == 3
+    source["urls"] = []
+    (small / "params.yaml").write_text(yaml.safe_dump(values, sort_keys=False))
+    with pytest.raises(AssertionError) as failure:
+        run(small, sys.executable, "-m", "flows.pipeline", **QUIET)
+    assert str(failure.value).count("\ncrawl@texts: gold.utf8 is not there") == 1
 
 
 def test_stages_that_did_not_change_are_not_dispatched():

@@ -34,7 +34,7 @@ def traditional() -> Article:
 
 
 def read(path: Path) -> Article:
-    """The text of a file that lies beside this module."""
+    """The article in a file: title, blank line, paragraphs."""
     title, *paragraphs = [block.strip() for block in path.read_text(encoding="utf-8").split("\n\n")]
     if not title or "\n" in title or not paragraphs:
         raise ValueError(f"{path.name}: a title line, a blank line and paragraphs are expected")

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stages.core import files, progress
-from stages.core.errors import Refusal
+from stages.core.errors import Refusal, Unreachable
 from stages.core.systems import Findings
 from stages.corpora.web import engine, urls
 from stages.corpora.web.fetch import Fetcher
@@ -107,7 +107,7 @@ def crawl(
         walk = walks[0]
         if not any(finding.row.outcome in KEPT for finding in walk.findings.values()):
             store.clear()
-            raise Refusal(_nothing(walk, params, token))
+            raise _nothing(walk, params, token)
         rows = seal(walk.findings, previous, store, params.shards, _politeness(walk, params, pace), out)
     return _findings(rows, walk, time.monotonic() - began)
 
@@ -165,24 +165,25 @@ def _politeness(walk: Walk, params: Crawl, pace: Pace) -> dict[str, Any]:
     }
 
 
-def _nothing(walk: Walk, params: Crawl, token: str) -> str:
+def _nothing(walk: Walk, params: Crawl, token: str) -> Refusal:
     """Why no page was kept, in one sentence."""
     name, rows = params.site.name, [finding.row for finding in walk.findings.values()]
     reasons = Counter(row.reason for row in rows) + walk.left
     answers = {tally.robots.answer for tally in walk.fetcher.hosts.values() if tally.robots}
     host = urls.netloc(params.site.start[0])
     if set(reasons) == {"private address"} or answers == {"private address"}:
-        return f"{host} leads to a private address: set `local: true` for site {name} if it is yours"
+        return Refusal(f"{host} leads to a private address: set `local: true` for site {name} if it is yours")
     if set(reasons) == {"robots.txt"}:
-        return f"robots.txt of {host} forbids every start address to '{token}': ask its owner, or start elsewhere"
+        return Refusal(f"robots.txt of {host} forbids all starts to '{token}': ask its owner, or start elsewhere")
     silent = [row.reason for row in rows if row.status == 0 and row.outcome == "failed"]
     if "robots.txt unreachable" in reasons:
         why = next(answer for answer in sorted(answers) if not answer.startswith(("2", "4")))
-        return f"no answer from {host} ({why} for robots.txt): look at the address and the network, then run again"
+        return Unreachable(f"no answer from {host} ({why} for robots.txt): look at the address and the network")
     if rows and len(silent) == len(rows):
-        return f"no answer from {host} ({silent[0]}): look at the address and the network, then run again"
+        return Unreachable(f"no answer from {host} ({silent[0]}): look at the address and the network")
     told = ", ".join(f"{count} {reason}" for reason, count in sorted(reasons.items()))
-    return f"the crawl of {name} kept no page ({told or 'nothing to ask'}): look at its start, allow, deny and limits"
+    told = told or "nothing to ask"
+    return Refusal(f"the crawl of {name} kept no page ({told}): look at its start, allow, deny and limits")
 
 
 def _findings(rows: Sequence[Row], walk: Walk, seconds: float) -> Findings:
