@@ -1,11 +1,12 @@
-"""From text to vocabulary: this project against the published pipeline, in one run; and is it linear, in how much memory?
+"""From text to vocabulary: this project against the published pipeline; is it linear, and in how much memory?
 
     python -m benchmarks.bench_words [--sizes 25 100 400] [--peer 10] [--corpus documents.parquet]
 
 Text is made by Zipf's law from 60,000 words of 1 to 4 characters, or read from `--corpus` (repeated where it is
-short). Both do the author's form with the same parameters. The peer runs on the first `--peer` MB, and its time is
-scaled linearly to 100 MB (which flatters it: its dictionaries grow). Memory is the largest sum of resident sizes of
-the process and its children, polled every 20 ms.
+short). Form by form with the same parameters: "plain" against dictionaries of all n-grams, "kenlm" against the
+published shortcut in Python; "gains" has no counterpart and is held against the first. The peer runs on the first
+`--peer` MB, and its time is scaled linearly (which flatters it: its dictionaries grow); it computes no entropies and
+no document frequencies. Memory is the largest sum of resident sizes of the process and its children, every 20 ms.
 """
 
 from __future__ import annotations
@@ -25,10 +26,9 @@ from stages.core import tables
 from stages.core.systems import Inputs
 from stages.words.new_words import NewWords, train
 
-COMPARED_AT = 100  # MB
 PLAIN = {"min_count": 5, "thresholds": (2.0, 4.0, 6.0)}
 GAINS = {"min_count": 10, "thresholds": (-1.0, 1.0, 3.0), "gains": (3.0, 7.0, 11.0)}
-FORMS = {"plain": PLAIN, "gains": GAINS}
+FORMS = {"plain": PLAIN, "kenlm": {**PLAIN, "counting": "prefix_of_frequent"}, "gains": GAINS}
 
 
 def made_text(megabytes: float, seed: int = 0) -> str:
@@ -49,7 +49,7 @@ def made_text(megabytes: float, seed: int = 0) -> str:
 def write(folder: Path, megabytes: float, corpus: Path | None) -> list[str]:
     """A corpus of about `megabytes` in documents of about 3 kB, written; and the texts."""
     if corpus is None:
-        text = made_text(min(megabytes, COMPARED_AT))
+        text = made_text(min(megabytes, 100))
         texts = [text[i : i + 1000] for i in range(0, len(text), 1000)]
     else:
         texts = tables.read(corpus, ["text"])["text"].to_pylist()
@@ -63,24 +63,19 @@ def write(folder: Path, megabytes: float, corpus: Path | None) -> list[str]:
 
 def resident(pid: int) -> int:
     """Bytes resident in process `pid` and its descendants."""
-    total = 0
+    parents, sizes = {}, {}
     for status in Path("/proc").glob("[0-9]*/status"):
         try:
             fields = dict(line.split(":\t", 1) for line in status.read_text().splitlines() if ":\t" in line)
-        except OSError:
+        except OSError:  # it ended meanwhile
             continue
-        parents[int(status.parent.name)] = int(fields["PPid"])
-        sizes[int(status.parent.name)] = int(fields.get("VmRSS", "0 kB").split()[0]) * 1024
-    for child in list(sizes):
-        ancestor = child
-        while ancestor not in (0, pid):
-            ancestor = parents.get(ancestor, 0)
-        total += sizes[child] if ancestor == pid else 0
-    return total
+        one = int(status.parent.name)
+        parents[one], sizes[one] = int(fields["PPid"]), int(fields.get("VmRSS", "0 kB").split()[0]) * 1024
 
+    def descends(one: int) -> bool:
+        return one == pid or (one in parents and descends(parents[one]))
 
-parents: dict[int, int] = {}
-sizes: dict[int, int] = {}
+    return sum(size for one, size in sizes.items() if descends(one))
 
 
 def measure(folder: Path, form: str) -> tuple[float, float]:
@@ -89,7 +84,6 @@ def measure(folder: Path, form: str) -> tuple[float, float]:
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     peak = 0
     while process.poll() is None:
-        parents.clear(), sizes.clear()
         peak = max(peak, resident(process.pid))
         time.sleep(0.02)
     return float(process.stdout.read().split()[-1]), peak / 2**30
@@ -101,7 +95,7 @@ def main() -> None:
     parser.add_argument("--sizes", type=float, nargs="+", default=[25, 100, 400], help="MB")
     parser.add_argument("--peer", type=float, default=10, help="MB that the peer runs on")
     parser.add_argument("--corpus", type=Path, help="a documents.parquet instead of made text")
-    parser.add_argument("--forms", nargs="+", default=["plain"], choices=FORMS)
+    parser.add_argument("--forms", nargs="+", default=["plain", "kenlm"], choices=FORMS)
     parser.add_argument("--train", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.train:
@@ -110,20 +104,23 @@ def main() -> None:
         print(found.facts["seconds"])
         return
     with tempfile.TemporaryDirectory() as scratch:
-        begin = time.perf_counter()
         texts = write(Path(scratch) / "peer", options.peer, options.corpus)
         megabytes = sum(len(text.encode()) for text in texts) / 1e6
-        begin = time.perf_counter()
-        words = peer_words.discover(texts, **PLAIN)
-        peer = (time.perf_counter() - begin) / megabytes * COMPARED_AT
-        print(f"peer   {megabytes:6.0f} MB: {peer / COMPARED_AT * megabytes:7.1f} s, {len(words)} words; ", end="")
-        print(f"scaled to {COMPARED_AT} MB: {peer:.0f} s ({COMPARED_AT / peer:.2f} MB/s)", flush=True)
+        peers = {}
+        for exact in sorted({form != "kenlm" for form in options.forms}):
+            begin = time.perf_counter()
+            words = peer_words.discover(texts, **PLAIN, exact=exact)
+            seconds = time.perf_counter() - begin
+            peers[exact] = seconds / megabytes
+            kind = "exact" if exact else "published"
+            print(f"peer, {kind}, {megabytes:.0f} MB: {seconds:.1f} s, {len(words)} words, ", end="")
+            print(f"{1 / peers[exact]:.2f} MB/s; scaled to 100 MB: {100 * peers[exact]:.0f} s", flush=True)
         for form in options.forms:
             for size in options.sizes:
                 folder = Path(scratch) / f"{size:g}-{form}"
                 megabytes = sum(len(text.encode()) for text in write(folder, size, options.corpus)) / 1e6
                 seconds, peak = measure(folder, form)
-                ratio = peer * megabytes / COMPARED_AT / seconds
+                ratio = peers[form != "kenlm"] * megabytes / seconds
                 print(f"{form:6} {megabytes:6.0f} MB: {seconds:7.1f} s, {megabytes / seconds:5.1f} MB/s, ", end="")
                 print(f"{ratio:5.1f} times the peer, peak {peak:.2f} GiB", flush=True)
 

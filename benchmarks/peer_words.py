@@ -2,7 +2,8 @@
 
 Written from the article's description. Counting is KenLM's `count_ngrams` where that binary is on PATH, else Python
 dictionaries (the same 4-grams with three begin symbols and one end symbol a line). Everything else is as published:
-counts added to all prefixes, PMI over all cuts, longest join with a trie, frequency filter, back-check.
+counts added to all prefixes, PMI over all cuts, longest join with a trie, frequency filter, back-check. With `exact`
+every n-gram is counted for itself, as the algorithm of https://kexue.fm/archives/4256 says it.
 """
 
 from __future__ import annotations
@@ -22,12 +23,15 @@ OUTSIDE = re.compile("[^\u4e00-\u9fa50-9a-zA-Z]+")
 BEGIN, END = "\x01", "\x02"
 
 
-def discover(texts: Iterable[str], min_count: int, thresholds: tuple[float, ...]) -> dict[str, int]:
+def discover(texts: Iterable[str], min_count: int, thresholds: tuple[float, ...], exact: bool) -> dict[str, int]:
     """Words and their counts."""
     texts = list(texts)
-    grams = count_with_kenlm(texts) if shutil.which("count_ngrams") else count_in_python(texts)
-    prefixes, total = sum_prefixes(grams, min_count)
-    solid = solid_ngrams(prefixes, total, thresholds)
+    if exact:
+        counts, total = count_all(texts, min_count)
+    else:
+        grams = count_with_kenlm(texts) if shutil.which("count_ngrams") else count_in_python(texts)
+        counts, total = sum_prefixes(grams, min_count)
+    solid = solid_ngrams(counts, total, thresholds)
     trie: dict = {}
     for word in solid:
         node = trie
@@ -42,6 +46,20 @@ def lines(texts: Iterable[str]) -> Iterator[str]:
     """Pieces of text between characters outside the alphabet."""
     for text in texts:
         yield from filter(None, OUTSIDE.split(text))
+
+
+def count_all(texts: Iterable[str], min_count: int) -> tuple[dict[str, int], int]:
+    """Frequent n-grams of every order inside lines, and the number of characters."""
+    counts: dict[str, int] = {}
+    total = 0
+    for line in lines(texts):
+        size = len(line)
+        total += size
+        for i in range(size):
+            for end in range(i + 1, min(i + ORDER, size) + 1):
+                gram = line[i:end]
+                counts[gram] = counts.get(gram, 0) + 1
+    return {gram: count for gram, count in counts.items() if count >= min_count}, total
 
 
 def count_in_python(texts: Iterable[str]) -> Iterable[tuple[str, int]]:

@@ -126,7 +126,9 @@ def _texts(words: pa.ListArray) -> list[str]:
     return pc.binary_join(words.cast(pa.list_(pa.string())), "").to_pylist()
 
 
-def _cut_score(vocabulary: pa.Table, top: int, gold: pa.ListArray, known: pa.Array | None, params: EvaluateWords) -> Score:
+def _cut_score(
+    vocabulary: pa.Table, top: int, gold: pa.ListArray, known: pa.Array | None, params: EvaluateWords
+) -> Score:
     segmenter = Segmenter.of(vocabulary.slice(0, top), params.keep_full_width)
     return score(gold, pa.array(segmenter.cut_many(_texts(gold)), pa.list_(pa.string())), known)
 

@@ -23,7 +23,7 @@ def rank(words: pa.Table) -> Figure:
 
 
 def solidity_entropy(words: pa.Table) -> Figure:
-    """Solidity against the smaller of the two neighbour entropies, for the most frequent words of 2 or more characters."""
+    """Solidity against the smaller neighbour entropy, for the most frequent words of 2 or more characters."""
     figure, axes = _axes("solidity s(w), nats", "smaller neighbour entropy, nats", f"The {TOP:,} most frequent words")
     words = words.filter(words["solidity"].is_valid()).slice(0, TOP)
     entropy = np.minimum(words["left_entropy"].to_numpy(), words["right_entropy"].to_numpy())

@@ -2,7 +2,7 @@
 
 Each level is a table of slots, slot(k) = high bits of k * odd constant; keys that lose their slot to another go to
 the next, smaller level, with another constant. A key is found by comparing it with one slot of the first level, and
-goes on only where that slot is another key's: no false positives. The number: about 10 ns a look-up among 235,000
+goes on only where that slot is another key's: no false positives. The number: about 14 ns a look-up among 235,000
 keys, against 150 ns for binary search.
 """
 
@@ -36,24 +36,24 @@ class Lookup:
     def contains(self, keys: np.ndarray) -> np.ndarray:
         """Truth of each of `keys`: is it in the set? [n] bool."""
         found = np.zeros(keys.size, dtype=bool)
-        for where, hit, _ in self._levels(keys):
+        for where, hit, _, _ in self._levels(keys):
             found[where] = hit
         return found
 
     def find(self, keys: np.ndarray) -> np.ndarray:
         """Index of each of `keys` in the array the set was made from, -1 where it is not there, [n] int64."""
         index = np.full(keys.size, -1, dtype=np.int64)
-        for where, hit, place in self._levels(keys):
-            index[where] = np.where(hit, place, -1)
+        for where, hit, slot, place in self._levels(keys):
+            index[where] = np.where(hit, place[slot], -1)
         return index
 
-    def _levels(self, keys: np.ndarray) -> Iterator[tuple[np.ndarray | slice, np.ndarray, np.ndarray]]:
-        """For each level: which of `keys` were looked up, which of those are there, and the index in their slot."""
+    def _levels(self, keys: np.ndarray) -> Iterator[tuple[np.ndarray | slice, np.ndarray, np.ndarray, np.ndarray]]:
+        """For each level: which of `keys` were looked up, which of those are there, their slots, indices of slots."""
         where: np.ndarray | slice = slice(None)
         for odd, shift, table, place in self.levels:
             slot = (keys * odd) >> shift
             held = table[slot]
             hit = held == keys
-            yield where, hit, place[slot]
+            yield where, hit, slot, place
             rest = np.flatnonzero(~hit & (held != EMPTY))  # only a slot taken by another key can have sent one on
             keys, where = keys[rest], rest if isinstance(where, slice) else where[rest]

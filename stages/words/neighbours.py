@@ -24,7 +24,7 @@ from stages.words.encoded import Encoded
 from stages.words.ngrams import Plan
 from stages.words.parallel import Map
 from stages.words.segment import Segmented
-from stages.words.spill import BACKENDS, Spilled, gather, spill
+from stages.words.spill import BACKENDS, gather, spill
 
 LEFT, RIGHT, DOCUMENT = 0, 1, 2
 WHAT, WORD = np.uint64(32), np.uint64(34)
@@ -33,7 +33,7 @@ WHAT, WORD = np.uint64(32), np.uint64(34)
 def neighbours(
     corpus: Encoded, words: pa.Array, chunks: list[Segmented], plan: Plan, apply: Map, scratch: Path
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Left entropy, right entropy (nats, float64) and document frequency (int64) of `words` (ids as bytes), [n] each."""
+    """Left and right entropy (nats, float64) and document frequency (int64) of `words` (ids as bytes), [n] each."""
     from pyarrow import feather
 
     feather.write_feather(pa.table({"word": words}), scratch / "vocabulary", compression="uncompressed")
@@ -47,7 +47,7 @@ def neighbours(
     return left, right, documents
 
 
-def _spill_neighbours(corpus: Encoded, plan: Plan, scratch: Path, chunk: Segmented) -> Spilled:
+def _spill_neighbours(corpus: Encoded, plan: Plan, scratch: Path, chunk: Segmented) -> Path:
     import pyarrow.compute as pc
     from pyarrow import feather
 
@@ -75,9 +75,9 @@ def _spill_neighbours(corpus: Encoded, plan: Plan, scratch: Path, chunk: Segment
     return spill(keys, 34, plan.partitions, scratch / f"{chunk.places.name}-keys")
 
 
-def _entropies(files: list[Spilled], plan: Plan, partition: int) -> dict[int, tuple[np.ndarray, np.ndarray]]:
+def _entropies(files: list[Path], plan: Plan, partition: int) -> dict[int, tuple[np.ndarray, np.ndarray]]:
     """For each kind of neighbour: rows of the vocabulary and their values."""
-    keys, counts = BACKENDS[plan.backend](gather(files, partition), plan.device)
+    keys, counts = BACKENDS[plan.backend](gather(files, plan.partitions, partition), plan.device)
     what = (keys >> WHAT) & np.uint64(3)
     found = {}
     for kind in (LEFT, RIGHT, DOCUMENT):

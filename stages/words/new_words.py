@@ -8,7 +8,7 @@ algorithm https://kexue.fm/archives/4256; code of the author: https://github.com
     gains given : n-grams in G -> most probable cut of the corpus -> keep words with a gain, twice  (vocabulary.py)
 
 The numbers: F1 on the PKU test with the top 50,000 words is 0.765 at best in the article (20 GB of text); from 130 MB
-the author's form gives 0.757, 0.773 with thresholds 1, 3, 5 and words of 3 characters at most, gains 3, 7, 11 give 0.80.
+the author's form gives 0.759, and 0.80 with gains 3, 7, 11.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 COUNTING: Choices = {"exact": ngrams.count, "prefix_of_frequent": ngrams.count_prefixes_of_frequent}
-FASTEST = 1 << 17  # keys that sort inside a processor's cache
+FEW = 1 << 19  # keys of a partition: more sort slower, fewer make many small reads
 NO_WORDS = "no word is left: lower min_count or the thresholds, or give more text"
 
 
@@ -110,9 +110,10 @@ def train(inputs: Inputs, params: NewWords, out: Path) -> Findings:
 def plan(corpus: Encoded, params: NewWords) -> Plan:
     """How to cut the work so that it stays within `params.memory_gib`."""
     share = max(params.memory_gib - 0.3, 0.1) * 2**30 / (params.workers + 1)
-    most = min(share / 72, FASTEST)  # keys a partition
-    partitions = 1 << max(0, int(np.ceil(np.log2(max(corpus.size, 1) / most))))
     chunk = int(min(1 << 20, max(share // 256, 1 << 14)))
+    needed = 72 * corpus.size / share
+    fastest = min(corpus.size / FEW, chunk / 4096)
+    partitions = 1 << int(np.ceil(np.log2(max(needed, fastest, 1))))
     return Plan(chunk, min(partitions, 1 << 16), params.backend, params.device, params.order, params.min_count)
 
 
@@ -128,9 +129,7 @@ def _discover(corpus: Encoded, params: NewWords, apply: parallel.Map, scratch: P
             found, least = segment.merged([chunk.words for chunk in chunks]), params.min_word_count
         else:
             keys = [keys for keys, _ in firm.values()]
-            found, chunks = segment.candidates(
-                corpus, keys, params.order, params.max_length, how.chunk, apply, scratch
-            )
+            found, chunks = segment.candidates(corpus, keys, params.order, params.max_length, how.chunk, apply, scratch)
             least = params.min_count
         found = _named(corpus, found, least, params)
     with watch.phase("neighbours"):
@@ -202,7 +201,10 @@ def _table(
     columns = tables.schema(
         word=(pa.string(), "the word"),
         count=(pa.int64(), "occurrences as a segment"),
-        solidity=(pa.float64(), "min over cuts of ln N c(w) / c(l) c(r), nats; null for 1 or more than order characters"),
+        solidity=(
+            pa.float64(),
+            "min over cuts of ln N c(w) / c(l) c(r), nats; null for 1 or more than order characters",
+        ),
         left_entropy=(pa.float64(), "entropy of the character before, nats; every edge of a piece is one symbol"),
         right_entropy=(pa.float64(), "entropy of the character after, nats"),
         document_frequency=(pa.int64(), "documents with the word as a segment"),

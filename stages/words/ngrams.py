@@ -20,7 +20,7 @@ import numpy as np
 
 from stages.words.encoded import Encoded
 from stages.words.parallel import Map
-from stages.words.spill import BACKENDS, Spilled, gather, spill
+from stages.words.spill import BACKENDS, gather, spill
 
 BEGIN = np.uint64(0xFFFF)  # KenLM's <s>; the end </s> is the 0 after a piece
 
@@ -60,8 +60,7 @@ def windows(ids: np.ndarray, size: int) -> np.ndarray:
 
     Between pieces the key is 0.
     """
-    wide = np.lib.stride_tricks.as_strided(ids.astype(">u2").view(np.uint8), (size, 8), (2, 1))
-    keys = np.ascontiguousarray(wide).view(">u8").ravel().astype(np.uint64)  # 8 bytes from each position on
+    keys = np.ndarray(size, ">u8", ids.astype(">u2"), strides=(2,)).astype(np.uint64)  # 8 bytes from each position on
     for n in (3, 2, 1):
         keys[ids[n : n + size] == 0] &= ~np.uint64((1 << (64 - 16 * n)) - 1)  # after the piece's end
     keys[ids[:size] == 0] = 0
@@ -107,13 +106,13 @@ def count_prefixes_of_frequent(corpus: Encoded, plan: Plan, apply: Map, scratch:
     return Ngrams({n: g[0] for n, g in grams.items()}, {n: g[1] for n, g in grams.items()}, total)
 
 
-def _spill_windows(corpus: Encoded, plan: Plan, scratch: Path, chunk: tuple[int, int]) -> Spilled:
+def _spill_windows(corpus: Encoded, plan: Plan, scratch: Path, chunk: tuple[int, int]) -> Path:
     begin, end = chunk
     keys = windows(corpus.read(begin, end + 3), end - begin)
     return spill(keys[keys != 0], 32, plan.partitions, scratch / f"windows-{begin}")
 
 
-def _spill_padded(corpus: Encoded, plan: Plan, scratch: Path, chunk: tuple[int, int]) -> Spilled:
+def _spill_padded(corpus: Encoded, plan: Plan, scratch: Path, chunk: tuple[int, int]) -> Path:
     begin, end = chunk
     ids = corpus.read(begin - 1, end + 3)
     keys = windows(ids[1:], end - begin)
@@ -129,9 +128,9 @@ def _begins(n: int) -> np.uint64:
     return np.uint64(sum(0xFFFF << (16 * (3 - i)) for i in range(n)))
 
 
-def _count_partition(files: list[Spilled], plan: Plan, partition: int) -> dict[int, tuple[np.ndarray, np.ndarray]]:
+def _count_partition(files: list[Path], plan: Plan, partition: int) -> dict[int, tuple[np.ndarray, np.ndarray]]:
     """Keys and counts of each order (only of whole 4-keys where `plan.order` is -1) in one partition, pruned."""
-    keys, counts = BACKENDS[plan.backend](gather(files, partition), plan.device)
+    keys, counts = BACKENDS[plan.backend](gather(files, plan.partitions, partition), plan.device)
     if plan.order == -1:
         enough = counts >= plan.min_count
         return {4: (keys[enough], counts[enough])}

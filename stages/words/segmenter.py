@@ -12,6 +12,7 @@ The number: equal to jieba on every line of the bakeoff's test, and with `cut_ma
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
 from collections.abc import Iterator, Sequence
@@ -135,7 +136,7 @@ class Segmenter:
         bounds = np.append(np.flatnonzero(self._starts(_codes(whole), new_text[:-1])), len(whole))
         words = [whole[a:b] for a, b in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True)]
         split = np.searchsorted(bounds, edges).tolist()
-        return [words[a:b] for a, b in zip(split[:-1], split[1:], strict=True)]
+        return [words[a:b] for a, b in itertools.pairwise(split)]
 
     def _starts(self, codes: np.ndarray, new_text: np.ndarray) -> np.ndarray:
         """Where tokens start in texts that lie end to end, [size] bool; `new_text` tells where a text starts."""

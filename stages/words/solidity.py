@@ -6,7 +6,7 @@ Articles: https://kexue.fm/archives/6920 and https://kexue.fm/archives/4256.
     G    = { w : s(w) >= theta_n },   theta = 2, 4, 6 for n = 2, 3, 4  (2019; ln 5, ln 25, ln 125 in 2017)
 
 "Better let pass than cut wrongly": G only decides which gaps are never cut.
-The number: 20 million n-grams a second, against 0.4 million with dictionaries.
+The number: 2 million n-grams in 0.4 s on one core.
 """
 
 from __future__ import annotations

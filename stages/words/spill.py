@@ -9,7 +9,7 @@ partitions are slices. The number: bytes on disk are 8 a key, memory is one part
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,34 +19,34 @@ from stages.core.params import Choices
 ODD = np.uint64(0x9E3779B97F4A7C15)  # 2^64 / golden ratio
 
 
-@dataclass(frozen=True)
-class Spilled:
-    """Keys of one chunk on disk: partition p is `path`[offsets[p] : offsets[p + 1]]."""
+def spill(keys: np.ndarray, shift: int, partitions: int, path: Path) -> Path:
+    """Write `keys` (uint64) to `path`, grouped by partition; `partitions` is a power of two up to 65536.
 
-    path: Path
-    offsets: np.ndarray
-
-
-def spill(keys: np.ndarray, shift: int, partitions: int, path: Path) -> Spilled:
-    """Write `keys` (uint64) to `path`, grouped by partition; `partitions` is a power of two up to 65536."""
+    The file starts with the places [partitions + 1] int64 where the partitions begin among the keys.
+    """
     bits = partitions.bit_length() - 1
+    part = (((keys >> np.uint64(shift)) * ODD) >> np.uint64(64 - max(bits, 1))).astype(
+        np.uint8 if bits <= 8 else np.uint16
+    )
     if bits == 0:
-        keys.tofile(path)
-        return Spilled(path, np.array([0, keys.size]))
-    part = (((keys >> np.uint64(shift)) * ODD) >> np.uint64(64 - bits)).astype(np.uint8 if bits <= 8 else np.uint16)
-    keys[np.argsort(part, kind="stable")].tofile(path)  # a radix sort, because `part` is narrow
-    return Spilled(path, np.concatenate([[0], np.cumsum(np.bincount(part, minlength=partitions))]))
+        part[:] = 0
+    places = np.zeros(partitions + 1, dtype=np.int64)
+    np.cumsum(np.bincount(part, minlength=partitions), out=places[1:])
+    with path.open("wb") as file:
+        places.tofile(file)
+        keys[np.argsort(part, kind="stable")].tofile(file)  # a radix sort, because `part` is narrow
+    return path
 
 
-def gather(files: list[Spilled], partition: int) -> np.ndarray:
+def gather(files: Sequence[Path], partitions: int, partition: int) -> np.ndarray:
     """All keys of one partition, [n] uint64, unordered."""
-    sizes = [int(file.offsets[partition + 1] - file.offsets[partition]) for file in files]
-    keys, end = np.empty(sum(sizes), dtype=np.uint64), 0
-    for file, size in zip(files, sizes, strict=True):
-        begin, end = end, end + size
-        offset = int(file.offsets[partition]) * keys.itemsize
-        keys[begin:end] = np.fromfile(file.path, dtype=np.uint64, count=size, offset=offset)
-    return keys
+    found = []
+    for path in files:
+        with path.open("rb") as file:
+            begin, end = np.fromfile(file, np.int64, 2, offset=8 * partition).tolist()
+            file.seek(8 * (partitions + 1 + begin))
+            found.append(np.fromfile(file, np.uint64, end - begin))
+    return np.concatenate([np.empty(0, np.uint64), *found])
 
 
 def numpy_distinct(keys: np.ndarray, device: str = "cpu") -> tuple[np.ndarray, np.ndarray]:

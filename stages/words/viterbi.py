@@ -3,7 +3,7 @@
     best(x) = max over words w = text[x : x + n] of  score(w) + best(x + n),     best(end of piece) = 0
 
 is computed from right to left, for all pieces together: step t treats the t-th position from the end of every piece
-that is long enough. Ties go to the longer word, as in jieba. The number: 5 million characters a second.
+that is long enough. Ties go to the longer word, as in jieba. The number: 2 million characters a second on one core.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ import numpy as np
 def best_cut(begins: np.ndarray, ends: np.ndarray, scores: np.ndarray) -> np.ndarray:
     """Truth of each position, [size] bool: does a word of the best cut start here?
 
-    `begins` (ascending) and `ends` [pieces] are positions, `scores` [longest, size] float64: `scores[n - 1, x]` is the score of
-    the word of n characters at x, -inf where there is none. At every position of a piece some word must start that
-    ends inside it.
+    `begins` (ascending) and `ends` [pieces] are positions, `scores` [longest, size] float64: `scores[n - 1, x]` is
+    the score of the word of n characters at x, -inf where there is none. At every position of a piece some word must
+    start that ends inside it.
     """
     starts = np.zeros(scores.shape[1], dtype=bool)
     if begins.size == 0:

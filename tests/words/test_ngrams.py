@@ -7,11 +7,12 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
+from made import brute_force, named, serial, write_corpus, zipf_text
 
 from stages.core import tables
 from stages.core.errors import Refusal
 from stages.words import encoded, ngrams, parallel
-from made import brute_force, named, serial, write_corpus, zipf_text
+
 
 def count(tmp_path: Path, texts: list[str], alphabet: str = "cjk", apply=serial, block: int = 1 << 22, **plan):
     folder = write_corpus(tmp_path, texts)
@@ -38,7 +39,9 @@ def test_pruning_is_on_exact_totals(tmp_path):
     assert found == {n: {w: c for w, c in cs.items() if c >= 7} for n, cs in brute_force(texts).items()}
 
 
-@pytest.mark.parametrize("chunk, partitions, block", [(7, 1, 10), (64, 2, 4096), (100_000, 64, 17), (999, 1024, 100)])
+@pytest.mark.parametrize(
+    ("chunk", "partitions", "block"), [(7, 1, 10), (64, 2, 4096), (100_000, 64, 17), (999, 1024, 100)]
+)
 def test_counts_do_not_depend_on_how_the_work_is_cut(tmp_path, chunk, partitions, block):
     texts = [zipf_text(3_000), "三" * 100, zipf_text(500, seed=3)]
     assert count(tmp_path, texts, chunk=chunk, partitions=partitions, block=block)[0] == brute_force(texts)
@@ -60,9 +63,12 @@ def test_processes_count_the_same(tmp_path):
 def test_dask_counts_the_same(tmp_path):
     distributed = pytest.importorskip("distributed")
     texts = [zipf_text(20_000)]
-    with distributed.LocalCluster(n_workers=1, threads_per_worker=2, processes=False, dashboard_address=None) as cluster:
-        with parallel.executor("dask", 2, cluster.scheduler_address) as apply:
-            assert count(tmp_path, texts, apply=apply, chunk=4000, partitions=4)[0] == brute_force(texts)
+    inside = {"n_workers": 1, "threads_per_worker": 2, "processes": False, "dashboard_address": None}
+    with (
+        distributed.LocalCluster(**inside) as cluster,
+        parallel.executor("dask", 2, cluster.scheduler_address) as apply,
+    ):
+        assert count(tmp_path, texts, apply=apply, chunk=4000, partitions=4)[0] == brute_force(texts)
 
 
 def test_a_dask_that_is_not_there_is_refused():
@@ -74,7 +80,9 @@ def test_a_dask_that_is_not_there_is_refused():
 def test_characters_beyond_the_bmp_and_full_width(tmp_path):
     texts = ["𠮷野家𠮷野家ＡＢ１", "𪚥𪚥"]
     found, _ = count(tmp_path / "all", texts, alphabet="cjk_all")
-    assert found[3]["𠮷野家"] == 2 and found[2]["𪚥𪚥"] == 1 and found[4]["家ＡＢ１"] == 1
+    assert found[3]["𠮷野家"] == 2
+    assert found[2]["𪚥𪚥"] == 1
+    assert found[4]["家ＡＢ１"] == 1
     found, _ = count(tmp_path / "bmp", texts)
     assert found[1] == {"野": 2, "家": 2}
 
@@ -94,7 +102,8 @@ def test_lone_surrogates_end_pieces_and_broken_utf8_is_refused(tmp_path):
 
     corpus = corpus_of("甲".encode() + b"\xed\xa0\x80" + "乙丙".encode())
     found = named(corpus, ngrams.count(corpus, ngrams.Plan(), serial, tmp_path / "scratch"))
-    assert found[1] == {"甲": 1, "乙": 1, "丙": 1} and found[2] == {"乙丙": 1}
+    assert found[1] == {"甲": 1, "乙": 1, "丙": 1}
+    assert found[2] == {"乙丙": 1}
     with pytest.raises(Refusal, match="UTF-8"):
         corpus_of("甲".encode() + b"\xff\xfe")
 

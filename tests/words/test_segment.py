@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections import Counter, defaultdict
 from pathlib import Path
@@ -65,7 +66,8 @@ def test_solidity_is_the_least_over_all_cuts(tmp_path):
     total = sum(brute_force(texts)[1].values())
     for n in (2, 3, 4):
         found = dict(zip(named(corpus, counted)[n], solidity.solidity(counted, n).tolist(), strict=True))
-        assert found and all(
+        assert found
+        assert all(
             math.isclose(s, min(math.log(total * counts[w] / (counts[w[:i]] * counts[w[i:]])) for i in range(1, n)))
             for w, s in found.items()
         )
@@ -78,7 +80,8 @@ def test_longest_join_equals_a_naive_trie(tmp_path, chunk):
     solid = solid_strings(corpus, counted, firm)
     joined = Counter(w for text in texts for p in CJK.findall(text) for w in longest_join(p, solid))
     expected = {w: c for w, c in joined.items() if back_check(w, solid) and len(w) <= 16}
-    assert max(map(len, expected)) > 4 and len(expected) < len(joined)
+    assert max(map(len, expected)) > 4
+    assert len(expected) < len(joined)
     assert candidates(corpus, firm, tmp_path, chunk=chunk)[0] == expected
 
 
@@ -92,18 +95,21 @@ def test_longest_join_equals_a_naive_trie_on_real_text(tmp_path, real_texts):
 
 
 def test_back_check_removes_what_only_the_join_made(tmp_path):
-    """The article's example: 各项 and 项目 are in G, 各项目 is not; the join makes 各项目, the back-check removes it."""
+    """The article's example: 各项 and 项目 are in G, 各项目 is not; the join makes it, the back-check removes it."""
     texts = ["各项，" * 30 + "项目，" * 30 + "各项目，" * 3 + "甲乙丙丁，" * 400]
     corpus, counted, firm = prepared(tmp_path, texts, 2, (1.5, 4, 6))
     solid = solid_strings(corpus, counted, firm)
-    assert {"各项", "项目"} <= solid and "各项目" not in solid
+    assert {"各项", "项目"} <= solid
+    assert "各项目" not in solid
     ids = corpus.read(0, corpus.size + 3)
     members = Lookup(np.concatenate([keys for keys, _ in firm.values()]))
     cuts = np.flatnonzero(~segment.glued(corpus.size, segment.in_solid(ids, corpus.size, members, 4)))
-    joined = {text_of(corpus, ids[a:b].tobytes()) for a, b in zip(cuts[:-1], cuts[1:], strict=True)}
+    joined = {text_of(corpus, ids[a:b].tobytes()) for a, b in itertools.pairwise(cuts)}
     final = candidates(corpus, firm, tmp_path)[0]
-    assert "各项目" in joined and "各项目" not in final
-    assert final["各项"] == 30 and final["项目"] == 30
+    assert "各项目" in joined
+    assert "各项目" not in final
+    assert final["各项"] == 30
+    assert final["项目"] == 30
 
 
 def test_neighbour_entropies_and_document_frequency_by_brute_force(tmp_path):

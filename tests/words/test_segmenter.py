@@ -17,7 +17,17 @@ from stages.words import EVALUATE, TRAIN, bakeoff
 from stages.words.new_words import NewWords
 from stages.words.segmenter import Segmenter
 
-ODD_TEXTS = ["", "a\r\n b\n\r", "3D4G A股x4A", "\u3000\t ３Ｄ１", "1.5%的R&D", "𠮷野家", "甲\x00乙", "\ud800甲", "甲" * 300]
+ODD_TEXTS = [
+    "",
+    "a\r\n b\n\r",
+    "3D4G A股x4A",
+    "\u3000\t ３Ｄ１",
+    "1.5%的R&D",
+    "𠮷野家",
+    "甲\x00乙",
+    "\ud800甲",
+    "甲" * 300,
+]
 
 
 def jieba_with(counts: dict[str, int], folder: Path):
@@ -59,7 +69,8 @@ def test_cut_equals_jieba_on_real_text(tmp_path, real_texts):
 def test_full_width_runs_can_be_kept():
     for text, words in (("１９９８年", ["１９９８", "年"]), ("年ＡＢ１", ["年", "ＡＢ１"])):
         segmenter = Segmenter({"年": 1}, keep_full_width=True)
-        assert segmenter.cut(text) == words and segmenter.cut_many(["", text, text]) == [[], words, words]
+        assert segmenter.cut(text) == words
+        assert segmenter.cut_many(["", text, text]) == [[], words, words]
         assert Segmenter({"年": 1}).cut(text) == list(text)
 
 
@@ -100,7 +111,8 @@ def test_evaluate_end_to_end(tmp_path):
     tables.write(names, tmp_path / "truth" / "names.parquet")
     how = bakeoff.EvaluateWords(target_f1=0.9, target_name_recall=0.9, tops=(1, 5), data="made")
     found = EVALUATE["new_words"](tmp_path / "model", Inputs(truth=tmp_path / "truth"), how)
-    assert found.metrics["f1"] == 1 and found.metrics["oov_recall"] == 1
+    assert found.metrics["f1"] == 1
+    assert found.metrics["oov_recall"] == 1
     assert found.metrics["recall_of_names"] == 0.5
     assert found.metrics["f1_every_character"] == pytest.approx(2 * (2 / 4) * (2 / 7) / (2 / 4 + 2 / 7))
     assert [claim.passed for claim in found.claims] == [True, False]

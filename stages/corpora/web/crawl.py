@@ -174,7 +174,8 @@ def _nothing(walk: Walk, params: Crawl, token: str) -> Refusal:
     if set(reasons) == {"private address"} or answers == {"private address"}:
         return Refusal(f"{host} leads to a private address: set `local: true` for site {name} if it is yours")
     if set(reasons) == {"robots.txt"}:
-        return Refusal(f"robots.txt of {host} forbids all starts to '{token}': ask its owner, or start elsewhere")
+        told = f"robots.txt of {host} forbids every start address to '{token}'"
+        return Refusal(f"{told}: ask its owner, or start elsewhere")
     silent = [row.reason for row in rows if row.status == 0 and row.outcome == "failed"]
     if "robots.txt unreachable" in reasons:
         why = next(answer for answer in sorted(answers) if not answer.startswith(("2", "4")))
