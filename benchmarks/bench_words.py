@@ -16,19 +16,26 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 
 from benchmarks import peer_words
-from stages.core import tables
+from stages.core import params, tables
 from stages.core.systems import Inputs
 from stages.words.new_words import NewWords, train
 
+ROWS = {"plain": "new_words_plain", "kenlm": "new_words_kenlm", "gains": "new_words"}
 PLAIN = {"min_count": 5, "thresholds": (2.0, 4.0, 6.0)}
-GAINS = {"min_count": 10, "thresholds": (-1.0, 1.0, 3.0), "gains": (3.0, 7.0, 11.0)}
-FORMS = {"plain": PLAIN, "kenlm": {**PLAIN, "counting": "prefix_of_frequent"}, "gains": GAINS}
+
+
+def settings(form: str) -> NewWords:
+    """The row of params/web.yaml for a form, with the counts and thresholds of the peer where it has one."""
+    rows = params.load(Path("params/web.yaml"))["systems"]
+    row = params.typed(NewWords, rows[ROWS[form]]["train"], form)
+    return row if form == "gains" else replace(row, **PLAIN, max_length=16)
 
 
 def made_text(megabytes: float, seed: int = 0) -> str:
@@ -95,12 +102,12 @@ def main() -> None:
     parser.add_argument("--sizes", type=float, nargs="+", default=[25, 100, 400], help="MB")
     parser.add_argument("--peer", type=float, default=10, help="MB that the peer runs on")
     parser.add_argument("--corpus", type=Path, help="a documents.parquet instead of made text")
-    parser.add_argument("--forms", nargs="+", default=["plain", "kenlm"], choices=FORMS)
+    parser.add_argument("--forms", nargs="+", default=["plain", "kenlm"], choices=ROWS)
     parser.add_argument("--train", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.train:
         folder = Path(options.train[0])
-        found = train(Inputs(input=folder), NewWords(**FORMS[options.train[1]]), folder / f"out-{options.train[1]}")
+        found = train(Inputs(input=folder), settings(options.train[1]), folder / f"out-{options.train[1]}")
         print(found.facts["seconds"])
         return
     with tempfile.TemporaryDirectory() as scratch:

@@ -17,7 +17,7 @@ class Stage:
     name: str  # "train@new_words"
     needs: tuple[str, ...]  # stages whose outputs it reads
     always: bool  # runs every time: the digests of the code
-    meta: dict[str, Any]  # cores, memory_gib, queue, gpu_gib, minutes 
+    meta: dict[str, Any]  # cores, memory_gib, queue, gpu_gib, minutes
 
 
 def stages(root: Path) -> list[Stage]:

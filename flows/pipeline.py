@@ -17,6 +17,7 @@ from typing import Any
 
 from prefect import flow, task
 from prefect.artifacts import create_table_artifact
+from prefect.cache_policies import NO_CACHE
 from prefect.futures import PrefectFuture
 
 from flows import graph
@@ -50,9 +51,9 @@ def pipeline(root: Path = Path(".")) -> dict[str, str]:
             if stage.name not in stale:
                 outcome.setdefault(stage.name, "up to date")
                 continue
-            futures[stage.name] = reproduce.with_options(task_run_name=stage.name).submit(
-                stage, root, budget, wait_for=[futures[name] for name in stage.needs if name in futures]
-            )
+            submit = reproduce.with_options(task_run_name=stage.name).submit
+            needed = [futures[name] for name in stage.needs if name in futures]
+            futures[stage.name] = submit(stage, root, budget, return_state=False, wait_for=needed)
         for name, future in futures.items():
             future.wait()
             state = future.state
@@ -77,7 +78,7 @@ def _may_heal(task: Any, run: Any, state: Any) -> bool:
 @task(
     name="stage",
     persist_result=False,
-    cache_policy=None,
+    cache_policy=NO_CACHE,
     retries=2,
     retry_delay_seconds=[10, 60],
     retry_condition_fn=_may_heal,

@@ -92,9 +92,7 @@ def segment(
 @app.command()
 def score(
     model: Annotated[Path, typer.Argument(help="A model of `qujing words --model`, or models/new_words.")],
-    gold: Annotated[
-        Path, typer.Argument(help="Segmented text: words parted by blanks, or CoNLL-U; may be compressed.")
-    ],
+    gold: Annotated[Path, typer.Argument(help="Segmented text: words parted by blanks, or CoNLL-U.")],
     top: Annotated[int, typer.Option(help="Use so many of the words.")] = 50_000,
 ) -> None:
     """Score a vocabulary as a segmenter by the protocol of the bakeoff of 2005: recall, precision, F1.
@@ -107,8 +105,8 @@ def score(
 
     with refusing():
         sentences = list(read_gold(gold))
-        segmenter = Segmenter.load(model, top=top)
-        found = bakeoff.score_words(sentences, segmenter.cut_many("".join(words) for words in sentences))
+        segmenter = Segmenter.load(model, top=top, keep_full_width=True)
+        found = bakeoff.score_lists(sentences, segmenter.cut_many(["".join(words) for words in sentences]))
         print(f"recall {found.recall:.4f}  precision {found.precision:.4f}  F1 {found.f1:.4f}")
 
 

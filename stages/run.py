@@ -96,7 +96,7 @@ def perform(phase: str, key: str) -> None:
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss + resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
     facts = {"seconds": seconds, "peak_gib": peak / 2**20, **findings.facts}
     made = files.digest(row.made)
-    findings = replace(findings, facts=facts, claims=[replace(claim, made=made) for claim in findings.claims])
+    findings = replace(findings, facts=facts, claims=[replace(c, system=key, made=made) for c in findings.claims])
     results = Path("results") / phase / key
     write(findings, results)
     if phase == "evaluate":

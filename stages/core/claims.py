@@ -21,10 +21,9 @@ class Claim:
     """One promise and what came of it.
 
     `archive` is the article's number, `check` says in words how the value was measured, `spread` is the largest minus
-    the smallest value over seeds (0 for one seed), `made` the md5 of the model that was measured.
+    the smallest value over seeds (0 for one seed). The runner adds the system's row and the md5 of what was measured.
     """
 
-    system: str
     archive: int
     claim: str
     check: str
@@ -35,11 +34,11 @@ class Claim:
     spread: float
     passed: bool
     data: str
+    system: str = ""
     made: str = ""
 
 
 def check(
-    system: str,
     archive: int,
     claim: str,
     check: str,
@@ -54,7 +53,7 @@ def check(
     mean = fmean(values)
     passed = {"at least": mean >= target, "at most": mean <= target, "equal": mean == target}[direction]
     spread = max(values) - min(values)
-    return Claim(system, archive, claim, check, mean, target, unit, direction, spread, passed, data)
+    return Claim(archive, claim, check, mean, target, unit, direction, spread, passed, data)
 
 
 def table(claims: Sequence[Claim]) -> pa.Table:
@@ -71,7 +70,6 @@ def schema() -> pa.Schema:
 
     text, number = pa.string(), pa.float64()
     return tables.schema(
-        system=(text, "row of params.yaml"),
         archive=(pa.int64(), "number of the article"),
         claim=(text, "what is promised"),
         check=(text, "how it was measured"),
@@ -82,6 +80,7 @@ def schema() -> pa.Schema:
         spread=(number, "largest minus smallest over seeds"),
         passed=(pa.bool_(), "reproduced"),
         data=(text, "data it was measured on"),
+        system=(text, "row of params.yaml"),
         made=(text, "md5 of what was measured"),
     )
 

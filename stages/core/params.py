@@ -71,7 +71,7 @@ def _strict(kind: type[T]) -> type[T]:
     """`kind`, told (and every dataclass in its fields too) to refuse keys it does not know."""
     for part in (kind, *typing.get_args(kind)):
         if dataclasses.is_dataclass(part):
-            part.__pydantic_config__ = {"extra": "forbid"}
+            setattr(part, "__pydantic_config__", {"extra": "forbid"})  # noqa: B010 (no field of a dataclass)
             for hint in typing.get_type_hints(part).values():
                 _strict(hint)
     return kind

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sized
 from contextlib import contextmanager
 from typing import Protocol, TypeVar
 
@@ -30,7 +30,7 @@ def counting(what: str, total: float | None = None, unit: str = "") -> Iterator[
 
 def track(items: Iterable[T], what: str, total: float | None = None, unit: str = "") -> Iterator[T]:
     """`items` one by one, counted as they pass."""
-    if total is None and hasattr(items, "__len__"):
+    if total is None and isinstance(items, Sized):
         total = len(items)
     with counting(what, total, unit) as advance:
         for item in items:

@@ -107,7 +107,7 @@ def _grams(text: str) -> Counter[str]:
 
 def _claims(metrics: dict[str, float], params: Judge) -> list[claims.Claim]:
     def held(name: str, claim: str, how: str, target: float, direction: claims.Direction) -> claims.Claim:
-        return claims.check("census", ARCHIVE, claim, how, metrics[name], target, direction, params.data)
+        return claims.check(ARCHIVE, claim, how, metrics[name], target, direction, params.data)
 
     return [
         held(

@@ -23,13 +23,13 @@ from stages.core.errors import Refusal
     ],
 )
 def test_a_claim_is_judged_by_its_mean(value, direction, passed):
-    claim = claims.check("s", 1, "c", "how", value, 0.75, direction, "data")
+    claim = claims.check(1, "c", "how", value, 0.75, direction, "data")
     assert claim.passed is passed
     assert claim.spread == pytest.approx(0.3 if isinstance(value, list) else 0.0)
 
 
 def test_the_ledger_is_read_back_from_all_results(tmp_path):
-    row = claims.check("s", 6920, "c", "how", 1, 1, "equal", "data", "unit")
+    row = claims.check(6920, "c", "how", 1, 1, "equal", "data", "unit")
     for key in ("a", "b"):
         tables.write(claims.table([row]), tmp_path / key / "claims.parquet")
     assert [r["archive"] for r in claims.read(tmp_path).to_pylist()] == [6920, 6920]

@@ -53,7 +53,7 @@ def test_a_missing_key_is_named():
 
 
 def test_choosing_from_a_table_lists_the_names():
-    with pytest.raises(Refusal, match="systems.x.kind is 'wgn'; did you mean 'wgan'.*choices: wgan, sgan"):
+    with pytest.raises(Refusal, match=r"systems.x.kind is 'wgn'; did you mean 'wgan'.*choices: wgan, sgan"):
         params.choose({"wgan": 1, "sgan": 2}, "wgn", "systems.x.kind")
 
 

@@ -7,12 +7,16 @@ import random
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
+import yaml
 
-from stages.core import tables
+from stages.core import params, tables
 from stages.words import encoded, ngrams
+from stages.words.bakeoff import EvaluateWords
+from stages.words.new_words import NewWords
 
 CJK = re.compile("[\u4e00-\u9fa50-9A-Za-z]+")
 NEWS = "news_xwlb.jsonl.xz"
@@ -77,3 +81,18 @@ def named(corpus: encoded.Encoded, counted: ngrams.Ngrams) -> dict[int, dict[str
         n: {name(key, n): count for key, count in zip(keys.tolist(), counted.counts[n].tolist(), strict=True)}
         for n, keys in counted.keys.items()
     }
+
+
+ROWS = yaml.safe_load((Path(__file__).parents[2] / "params.yaml").read_text(encoding="utf-8"))["systems"]
+"""The rows of params.yaml, on which the settings of the tests are built."""
+
+
+def plain(**changes) -> NewWords:
+    """The author's form, with changes."""
+    return replace(params.typed(NewWords, ROWS["new_words_plain"]["train"], "tests"), **{"min_count": 5, **changes})
+
+
+def judge(**changes) -> EvaluateWords:
+    """An evaluation without targets, with changes."""
+    given = {"target_f1": None, "target_name_recall": None, "keep_full_width": False}
+    return replace(params.typed(EvaluateWords, ROWS["new_words"]["evaluate"], "tests"), **{**given, **changes})

@@ -10,16 +10,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from made import serial, write_corpus, zipf_text
+from made import plain, serial, write_corpus, zipf_text
 
-from stages.core import params, tables
+from stages.core import tables
 from stages.core.errors import Refusal
 from stages.core.systems import Inputs
 from stages.words import vocabulary
 from stages.words.encoded import encode
 from stages.words.new_words import NewWords, plan, train
 
-PLAIN = NewWords(min_count=3, thresholds=(1.0, 2.0, 3.0), workers=1)
+PLAIN = plain(min_count=3, thresholds=(1.0, 2.0, 3.0), workers=1)
 GAINS = replace(PLAIN, gains=(2.0, 3.0, 4.0))
 
 
@@ -136,14 +136,6 @@ def test_order_two_and_options(tmp_path):
     assert max(len(row["word"]) for row in top) <= 2
 
 
-def test_params_are_read_from_yaml():
-    assert params.typed(NewWords, {"thresholds": [1, 3, 5], "gains": []}, "systems.new_words.train").thresholds == (
-        1,
-        3,
-        5,
-    )
-
-
 def test_one_long_line_costs_no_more_than_short_ones(tmp_path):
     text = zipf_text(600_000).replace("\r\n", "")
     lines = [text[i : i + 50] for i in range(0, len(text), 50)]
@@ -162,11 +154,11 @@ def test_chunks_and_partitions_follow_the_memory(tmp_path):
     corpus = encode(folder / "documents.parquet", "cjk", tmp_path)
     large = replace(corpus, size=10**10)
     for gib in (0.5, 2, 8):
-        how = plan(large, NewWords(memory_gib=gib))
+        how = plan(large, plain(memory_gib=gib))
         keys = 3 * 8 * large.size / how.partitions
         assert how.chunk * 256 + 0 <= gib * 2**30
         assert 3 * keys <= max(gib * 2**30, 0.5 * 2**30) * 2
-    assert plan(large, NewWords(memory_gib=0.5)).partitions > plan(large, NewWords(memory_gib=8)).partitions
+    assert plan(large, plain(memory_gib=0.5)).partitions > plan(large, plain(memory_gib=8)).partitions
 
 
 def test_memory_stays_bounded(tmp_path):

@@ -8,13 +8,12 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from made import write_corpus, zipf_text
+from made import judge, plain, write_corpus, zipf_text
 
 from stages.core import tables
 from stages.core.errors import Refusal
 from stages.core.systems import Inputs
 from stages.words import EVALUATE, TRAIN, bakeoff
-from stages.words.new_words import NewWords
 from stages.words.segmenter import Segmenter
 
 ODD_TEXTS = [
@@ -103,13 +102,13 @@ def test_bakeoff_by_hand():
 
 def test_evaluate_end_to_end(tmp_path):
     corpus = write_corpus(tmp_path, ["蝴蝶，" * 30 + "葡萄牙，的。" * 40 + "飞；" * 20])
-    params = NewWords(min_count=3, thresholds=(1.0, 1.0, 9.0), workers=1)
+    params = plain(min_count=3, thresholds=(1.0, 1.0, 9.0), workers=1)
     TRAIN["new_words"](Inputs(input=corpus), params, tmp_path / "model")
     tables.write(pa.table({"words": lists("葡萄牙 的 蝴蝶", "飞")}), tmp_path / "truth" / "gold.parquet")
     tables.write(pa.table({"word": ["的", "飞"]}), tmp_path / "truth" / "training_words.parquet")
     names = pa.table({"name": ["蝴蝶", "西班牙", "没有"], "count": [70, 9, 1]})
     tables.write(names, tmp_path / "truth" / "names.parquet")
-    how = bakeoff.EvaluateWords(target_f1=0.9, target_name_recall=0.9, tops=(1, 5), data="made")
+    how = judge(target_f1=0.9, target_name_recall=0.9, tops=(1, 5), data="made")
     found = EVALUATE["new_words"](tmp_path / "model", Inputs(truth=tmp_path / "truth"), how)
     assert found.metrics["f1"] == 1
     assert found.metrics["oov_recall"] == 1
@@ -124,6 +123,6 @@ def test_evaluate_end_to_end(tmp_path):
 
 def test_evaluate_without_truth_is_refused(tmp_path):
     corpus = write_corpus(tmp_path, ["蝴蝶飞，" * 30])
-    TRAIN["new_words"](Inputs(input=corpus), NewWords(thresholds=(0.0, 0.0, 0.0), workers=1), tmp_path / "model")
+    TRAIN["new_words"](Inputs(input=corpus), plain(thresholds=(0.0, 0.0, 0.0), workers=1), tmp_path / "model")
     with pytest.raises(Refusal, match="gold"):
-        bakeoff.evaluate(tmp_path / "model", Inputs(truth=tmp_path), bakeoff.EvaluateWords())
+        bakeoff.evaluate(tmp_path / "model", Inputs(truth=tmp_path), judge())
