@@ -69,7 +69,7 @@ def parameters(folder: Path) -> dict[str, Any]:
         for name in ("texts.txt", "gold.utf8")
     }
     documents = base["corpora"]["encyclopedia"]
-    documents["preprocess"]["reading"] = {"unit": "line", "fields": []}
+    documents["preprocess"]["reading"] = {"unit": "line", "fields": [], "skip": []}
     documents["preprocess"]["shortest"] = 2
     return {
         "run": base["run"],

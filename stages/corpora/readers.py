@@ -10,6 +10,7 @@ import json
 import tarfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
@@ -39,6 +40,7 @@ class Reading:
 
     unit: str  # what is one document of a plain text or TSV file: "file" or "line"
     fields: tuple[str, ...]  # JSON fields and Parquet columns that hold text; () takes every text with Han in it
+    skip: tuple[str, ...]  # names, or patterns like "*.log", of files and members of archives to leave out
 
 
 def read(path: Path, params: Reading) -> Iterator[Raw]:
@@ -53,14 +55,14 @@ def read(path: Path, params: Reading) -> Iterator[Raw]:
         yield from (_web("web", page) for page in rounds.read(path))
         return
     files = [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.is_file())
-    files = [file for file in files if path.is_file() or (kind(file.name) in KINDS and file.name != "manifest.parquet")]
+    files = [file for file in files if path.is_file() or _wanted(file.name, params)]
     if not files:
         raise Refusal(f"{path} holds no file of a known kind ({', '.join(sorted(KINDS))}), compressed or not")
     for file in files:
         try:
             yield from _file(file, params)
-        except (OSError, EOFError, tarfile.TarError, json.JSONDecodeError) as error:
-            raise Refusal(f"{file} cannot be read: {one_line(error)}; get it again or leave it out") from error
+        except (OSError, EOFError, tarfile.TarError) as error:
+            raise Refusal(f"{file} cannot be read: {one_line(error)}; get it again or `skip` it") from error
 
 
 def kind(name: str) -> str:
@@ -69,6 +71,12 @@ def kind(name: str) -> str:
     while suffixes and suffixes[-1] in (".xz", ".gz", ".bz2", ".zst"):
         suffixes.pop()
     return suffixes[-1][1:] if suffixes else ""
+
+
+def _wanted(name: str, params: Reading) -> bool:
+    """Whether a file found in a folder or an archive is read: not the manifest of a round, nor a hidden file."""
+    left_out = name.startswith(".") or name == "manifest.parquet" or any(fnmatch(name, p) for p in params.skip)
+    return not left_out and kind(name) in KINDS
 
 
 def _file(file: Path, params: Reading) -> Iterator[Raw]:
@@ -107,7 +115,10 @@ def _stream(name: str, stream: IO[bytes], params: Reading) -> Iterator[Raw]:
     reader = KINDS.get(kind(name))
     if reader is None:
         raise Refusal(f"{name} is of no known kind; give one of: {', '.join(sorted(KINDS))}, compressed or not")
-    yield from reader(name, stream, params)
+    try:
+        yield from reader(name, stream, params)
+    except json.JSONDecodeError as error:
+        raise Refusal(f"{name} cannot be read as JSON: {one_line(error)}; get it again or `skip` it") from error
 
 
 def _plain(name: str, stream: IO[bytes], params: Reading) -> Iterator[Raw]:
@@ -189,7 +200,7 @@ def _tar(name: str, stream: IO[bytes], params: Reading) -> Iterator[Raw]:
     """The members of an archive whose kind is known, each by its kind."""
     with tarfile.open(fileobj=stream, mode="r|") as archive:
         for member in archive:
-            if member.isfile() and kind(member.name) in KINDS:
+            if member.isfile() and _wanted(PurePosixPath(member.name).name, params):
                 yield from _stream(f"{name}/{member.name}", archive.extractfile(member), params)
 
 

@@ -18,7 +18,7 @@ from stages.corpora.html import main_text
 from stages.corpora.near import Near
 from stages.corpora.readers import Reading, kind, read
 
-LINE, FILE = Reading("line", ()), Reading("file", ())
+LINE = Reading("line", (), ())
 ONE = "春眠不觉晓，处处闻啼鸟。夜来风雨声，花落知多少。这是一首大家都会背的诗，写的是春天的早晨。"
 TWO = "白日依山尽，黄河入海流。欲穷千里目，更上一层楼。这一首写的是登高望远，也是从小就会背的。"
 
@@ -80,13 +80,13 @@ def test_every_kind_of_file_is_read(tmp_path, name, content, expected):
 
 def test_named_fields_are_read_alone_and_titles_and_addresses_kept(tmp_path):
     (tmp_path / "a.jsonl").write_bytes(RECORD)
-    (raw,) = read(tmp_path / "a.jsonl", Reading("line", ("text",)))
+    (raw,) = read(tmp_path / "a.jsonl", Reading("line", ("text",), ()))
     assert (raw.title, raw.url, raw.text) == ("诗", "http://x/1", ONE)
 
 
 def test_a_parquet_table_is_read_by_its_columns(tmp_path):
     tables.write(pa.table({"body": [ONE, None], "url": ["u", "v"]}), tmp_path / "t.parquet")
-    assert [(r.url, r.text) for r in read(tmp_path / "t.parquet", Reading("line", ("body",)))] == [
+    assert [(r.url, r.text) for r in read(tmp_path / "t.parquet", Reading("line", ("body",), ()))] == [
         ("u", ONE),
         ("v", ""),
     ]
@@ -97,7 +97,7 @@ def test_a_parquet_table_is_read_by_its_columns(tmp_path):
 @pytest.mark.parametrize(
     ("name", "content", "sentence"),
     [
-        ("a.jsonl", b'{"text": "cut', r"a\.jsonl cannot be read: .*get it again"),
+        ("a.jsonl", b'{"text": "cut', r"a\.jsonl cannot be read as JSON: .*get it again or `skip` it"),
         ("a.txt.xz", lzma.compress(ONE.encode() * 100)[:-20], r"a\.txt\.xz cannot be read"),
         ("a.tar.xz", tar(**{"b.txt": ONE.encode() * 9999})[:-60], r"a\.tar\.xz cannot be read"),
         ("a.doc", b"x", r"a\.doc is of no known kind"),
@@ -114,6 +114,15 @@ def test_a_broken_file_is_one_sentence_and_leaves_nothing_whole(tmp_path, name, 
     with pytest.raises(Refusal, match=sentence):
         documents(tmp_path / name, params(), tmp_path / "out")
     assert not list((tmp_path / "out").glob("*.parquet")), "the runner would have renamed a half-written table"
+
+
+def test_what_is_to_be_skipped_is(tmp_path):
+    members = {"a.json": b"not JSON", "b.json": RECORD, "._b.json": b"\x00", "c.txt": ONE.encode()}
+    (tmp_path / "x.tar.xz").write_bytes(tar(**members))
+    with pytest.raises(Refusal, match=r"x\.tar\.xz/a\.json cannot be read as JSON"):
+        list(read(tmp_path, LINE))
+    found = list(read(tmp_path, Reading("line", (), ("a.*", "*.txt"))))
+    assert [raw.source for raw in found] == ["x.tar.xz/b.json"]
 
 
 @pytest.mark.parametrize("content", [b"", b"\n\n", b"abc\n"])
