@@ -63,7 +63,8 @@ def words(
         if str(path) == "-":
             path = Path(held) / "input.txt"
             path.write_bytes(sys.stdin.buffer.read())
-        reading = settings("corpora", "preprocess", "documents")
+        usual = settings("corpora", "preprocess", "documents")
+        reading = replace(usual, reading=replace(usual.reading, unit="line"), shortest=1)
         made = documents(path, reading, corpus)
         wanted = settings("systems", "train", system)
         count = least or new_words.usual_min_count(made.metrics["characters"])

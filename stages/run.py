@@ -101,13 +101,15 @@ def perform(phase: str, key: str) -> None:
     write(findings, results)
     if phase == "evaluate":
         files.write_json(findings.metrics, Path("metrics") / f"{key}.json")
+        draw(findings, Path("plots") / key)
     took = Path(".spool/seconds") / f"{phase}@{key}"
     took.parent.mkdir(parents=True, exist_ok=True)
     took.write_text(f"{seconds:.1f}\n")
     if not tracking.off():
         joins = made if phase == "evaluate" else ""
         home = family(phase, row.values)
-        tracking.record(f"{phase}@{key}", home, row.settings, inputs, made, findings, results, joins)
+        artifacts = [results, *([Path("plots") / key] if joins else [])]
+        tracking.record(f"{phase}@{key}", home, row.settings, inputs, made, findings, artifacts, joins)
 
 
 def read(values: dict[str, Any], phase: str, key: str) -> Row:
@@ -169,13 +171,19 @@ def spool(row: Row, inputs: dict[str, Path]) -> Path:
 
 
 def write(findings: Findings, folder: Path) -> None:
-    """Put metrics, claims, tables and figures of `findings` into `folder`, replaced as a whole."""
+    """Put metrics, claims and tables of `findings` into `folder`, replaced as a whole."""
     with files.replacing(folder) as out:
         files.write_json(findings.metrics, out / "metrics.json")
         if findings.claims:
             tables.write(claims.table(findings.claims), out / "claims.parquet")
         for name, table in findings.tables.items():
             tables.write(table, out / f"{name}.parquet")
+
+
+def draw(findings: Findings, folder: Path) -> None:
+    """Put the figures of `findings` into `folder` as PNG, replaced as a whole."""
+    with files.replacing(folder) as out:
+        out.mkdir()
         for name, figure in findings.figures.items():
             figure.savefig(out / f"{name}.png", metadata={"Software": None})
 

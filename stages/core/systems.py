@@ -36,8 +36,9 @@ class Inputs:
 class Findings:
     """What a stage found out besides what it made.
 
-    `metrics`, `claims`, `tables` and `figures` become files under results/ and must be the same for the same inputs;
-    `facts` (seconds, rates, bytes a second) go to MLflow only; `history` holds columns of one number a step.
+    `metrics`, `claims` and `tables` become files under results/, `figures` (of an evaluation) under plots/, and all are
+    the same for the same inputs. `facts` (seconds, rates, bytes a second) go to MLflow only, and so does `history`,
+    columns of one number a step.
     """
 
     metrics: dict[str, float] = field(default_factory=dict)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,7 +35,7 @@ def record(
     inputs: Mapping[str, Path],
     made: str,
     findings: Findings,
-    artifacts: Path,
+    artifacts: Sequence[Path],
     continues: str = "",
 ) -> None:
     """Write one execution of `stage` into MLflow.
@@ -65,8 +65,9 @@ def record(
         client.log_batch(run, params=_new(client, run, flat[start : start + 100]))
     client.log_batch(run, tags=[RunTag("stage", stage)])
     client.log_inputs(run, datasets=[_dataset(name, path) for name, path in inputs.items()])
-    if any(artifacts.iterdir()):
-        client.log_artifacts(run, str(artifacts), artifact_path=stage.partition("@")[0])
+    for folder in artifacts:
+        if any(folder.iterdir()):
+            client.log_artifacts(run, str(folder), artifact_path=stage.partition("@")[0])
     client.set_terminated(run)
 
 

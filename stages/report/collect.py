@@ -33,7 +33,8 @@ def sections(phase: str, rows: dict[str, Any], root: Path = Path("results")) -> 
         folder = root / phase / key
         if (folder / "metrics.json").exists():
             shown = {path.stem: _shown(path) for path in sorted(folder.glob("*.parquet")) if path.stem != "claims"}
-            figures = {path.stem: path for path in sorted(folder.glob("*.png"))}
+            drawn = Path("plots") / key if phase == "evaluate" else folder
+            figures = {path.stem: path for path in sorted(drawn.glob("*.png"))}
             metrics = files.read_json(folder / "metrics.json")
             found.append(Section(key, row.get("family", "corpora"), metrics, shown, figures))
     return found

@@ -36,7 +36,7 @@ def record(stage, made, continues="", **findings):
         {"input": Path("in")},
         made,
         Findings(**findings),
-        Path("artifacts"),
+        [Path("artifacts")],
         continues,
     )
 
