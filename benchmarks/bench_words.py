@@ -19,13 +19,17 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-import pyarrow as pa
+from stages.core import machine
 
-from benchmarks import peer_words
-from stages.core import params, tables
-from stages.core.systems import Inputs
-from stages.words.new_words import NewWords, train
+machine.prepare(1)  # before numpy is imported
+
+import numpy as np  # noqa: E402
+import pyarrow as pa  # noqa: E402
+
+from benchmarks import peer_words  # noqa: E402
+from stages.core import params, tables  # noqa: E402
+from stages.core.systems import Inputs  # noqa: E402
+from stages.words.new_words import NewWords, train  # noqa: E402
 
 ROWS = {"plain": "new_words_plain", "kenlm": "new_words_kenlm", "gains": "new_words"}
 PLAIN = {"min_count": 5, "thresholds": (2.0, 4.0, 6.0)}

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import os
 import subprocess
 import sys
 import tempfile
@@ -17,14 +18,21 @@ from typing import Annotated, Any
 
 import typer
 
-from stages.core import params, tables
+from stages.core import machine, params, tables
 from stages.core.errors import Refusal
+from stages.core.files import replacing
 from stages.core.progress import say
 from stages.core.systems import Inputs
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode="markdown", help=__doc__.splitlines()[0])
 
 Out = Annotated[Path | None, typer.Option("--out", "-o", help="Write here instead of to standard output.")]
+
+
+@app.callback()
+def main() -> None:
+    """qujing: words from text, and the state of the graph."""
+    machine.prepare(os.cpu_count() or 1)
 
 
 @contextlib.contextmanager
@@ -168,8 +176,6 @@ def settings(section: str, phase: str, name: str) -> Any:
 @contextlib.contextmanager
 def writing(out: Path | None) -> Iterator[Any]:
     """Standard output, or the file `out`, which appears whole."""
-    from stages.core.files import replacing
-
     if out is None:
         yield sys.stdout
     else:

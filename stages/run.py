@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from stages.code import SECTIONS, family
-from stages.core import claims, files, params, seeds, tables, tracking
+from stages.core import claims, files, machine, params, seeds, tables, tracking
 from stages.core.errors import Refusal, Unreachable
 from stages.core.progress import say
 from stages.core.systems import Findings, Inputs
@@ -86,8 +86,7 @@ def perform(phase: str, key: str) -> None:
     """Run `phase` of the row `key`: the row's function, then its outputs, then MLflow."""
     values = params.load()
     run = params.typed(Run, params.pick(values, "the file", "run"), "run")
-    for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-        os.environ[variable] = str(run.threads)
+    machine.prepare(run.threads)
     row = read(values, phase, key)
     seeds.seed(run.seed)
     started = time.monotonic()

@@ -1,8 +1,10 @@
 """Claims, checkpoints, devices, seeds and progress."""
 
 import random
+import resource
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -116,3 +118,14 @@ def test_modules_start_without_torch_mlflow_and_matplotlib(module):
     code = f"import sys, {module}; print(*sorted({heavy} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""
+
+
+def test_a_stage_that_needs_no_torch_starts_in_under_two_seconds():
+    """Of processor time, everything that a stage imports before its function is called."""
+    root = Path(__file__).parents[2]
+    code = "from stages import run; from stages.core import params; v = params.load(); "
+    code += "[run.read(v, p, k) for p, s in run.SECTIONS.items() for k in v[s]]"
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run([sys.executable, "-c", code], cwd=root, check=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 2

@@ -1,0 +1,19 @@
+"""What array libraries read from the environment when they are first imported: call this before."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def prepare(threads: int) -> None:
+    """Limit every array library to `threads`, and keep numpy off the sort that is slow on this processor.
+
+    AMD's Zen 4 runs AVX-512's compress-to-memory in microcode, and numpy sorts 64-bit keys five times faster there
+    without it (63 against 13 ns a key, numpy 2.4). Has no effect on what was imported already.
+    """
+    for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ[variable] = str(threads)
+    processor = Path("/proc/cpuinfo")
+    if processor.exists() and "AuthenticAMD" in (text := processor.read_text()) and "avx512f" in text:
+        os.environ.setdefault("NPY_DISABLE_CPU_FEATURES", "X86_V4")
