@@ -44,7 +44,8 @@ class Lookup:
         """Index of each of `keys` in the array the set was made from, -1 where it is not there, [n] int64."""
         index = np.full(keys.size, -1, dtype=np.int64)
         for where, hit, slot, place in self._levels(keys):
-            index[where] = np.where(hit, place[slot], -1)
+            hits = np.flatnonzero(hit)
+            index[hits if isinstance(where, slice) else where[hits]] = place[slot[hits]]
         return index
 
     def _levels(self, keys: np.ndarray) -> Iterator[tuple[np.ndarray | slice, np.ndarray, np.ndarray, np.ndarray]]:

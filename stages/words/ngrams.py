@@ -61,9 +61,11 @@ def windows(ids: np.ndarray, size: int) -> np.ndarray:
     Between pieces the key is 0.
     """
     keys = np.ndarray(size, ">u8", ids.astype(">u2"), strides=(2,)).astype(np.uint64)  # 8 bytes from each position on
-    for n in (3, 2, 1):
-        keys[ids[n : n + size] == 0] &= ~np.uint64((1 << (64 - 16 * n)) - 1)  # after the piece's end
-    keys[ids[:size] == 0] = 0
+    between = np.flatnonzero(ids[: size + 3] == 0)
+    for n in (3, 2, 1, 0):  # what stands after the piece's end, n characters on
+        places = between - n
+        places = places[np.searchsorted(places, 0) : np.searchsorted(places, size)]
+        keys[places] &= ~np.uint64((1 << (64 - 16 * n)) - 1)
     return keys
 
 

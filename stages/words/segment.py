@@ -14,9 +14,10 @@ The number: 35 million characters (100 MB) in about 5 s on two cores.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,7 +25,6 @@ import numpy as np
 
 from stages.words.encoded import ID, Encoded
 from stages.words.lookup import Lookup
-from stages.words.ngrams import windows
 from stages.words.parallel import Map
 
 if TYPE_CHECKING:
@@ -47,14 +47,54 @@ class Segmented:
     size: int
 
 
-def in_solid(ids: np.ndarray, size: int, members: Lookup, order: int) -> dict[int, np.ndarray]:
-    """Is the n-gram at each of the first `size` positions of `ids` ([size + 3]) in G?  n -> [size] bool, n = 2..4."""
-    keys = windows(ids, size)
-    return {n: members.contains(keys >> np.uint64(16 * (4 - n))) for n in range(2, order + 1)}
+class Solid:
+    """The set G, with a table of the pairs of characters that begin its members, which most positions fail.
+
+    `heads` [2^HEAD_BITS] uint8, by a hash of the pair: bit 0 where a member of two characters may be it, bit 1 where a
+    longer one may begin with it.
+    """
+
+    HEAD_BITS = 22
+
+    def __init__(self, keys: np.ndarray) -> None:
+        self.members = Lookup(keys)
+        self.heads = np.zeros(1 << self.HEAD_BITS, dtype=np.uint8)
+        pairs = keys < np.uint64(1 << 32)
+        self.heads[self._slot(keys[pairs])] = 1
+        longer = keys[~pairs]
+        triples = longer < np.uint64(1 << 48)
+        self.heads[self._slot(longer >> np.where(triples, 16, 32).astype(np.uint64))] |= 2
+
+    def at(self, ids: np.ndarray, size: int, order: int) -> dict[int, np.ndarray]:
+        """Is the n-gram at each of the first `size` positions of `ids` ([size + 3]) in G?  n -> [size] bool.
+
+        No member holds a 0, so what runs over the end of a piece is no member either.
+        """
+        ids = ids.astype(np.uint32)
+        pairs = ids[:size] << np.uint32(16) | ids[1 : size + 1]
+        heads = self.heads[self._slot(pairs)]
+        member = {n: np.zeros(size, dtype=bool) for n in range(2, order + 1)}
+        two = np.flatnonzero(heads & 1)
+        member[2][two] = self.members.contains(pairs[two].astype(np.uint64))
+        longer = np.flatnonzero(heads & 2)
+        keys = pairs[longer].astype(np.uint64)
+        for n in range(3, order + 1):
+            keys = keys << np.uint64(16) | ids[longer + (n - 1)]
+            member[n][longer] = self.members.contains(keys)
+        return member
+
+    def _slot(self, pairs: np.ndarray) -> np.ndarray:
+        return (pairs.astype(np.uint32) * np.uint32(0x9E3779B1)) >> np.uint32(32 - self.HEAD_BITS)
+
+
+@lru_cache(maxsize=1)
+def _solid(path: Path) -> Solid:
+    """The set in a file, kept by the worker from chunk to chunk."""
+    return Solid(np.load(path))
 
 
 def glued(size: int, member: dict[int, np.ndarray]) -> np.ndarray:
-    """Is the gap to the left of each position glued, [size] bool?  `member` as from `in_solid`.
+    """Is the gap to the left of each position glued, [size] bool?  `member` as from `Solid.at`.
 
     An n-gram at i glues the gaps before i+1 .. i+n-1; what starts before position 0 is not seen.
     """
@@ -90,8 +130,10 @@ def candidates(
 
     Returns their table (word: ids as bytes; count: int64; any order) and where they stand.
     """
-    np.save(scratch / "solid.npy", np.concatenate(solid_keys))
-    work = partial(_segment_chunk, corpus, order, max_length, scratch)
+    keys = np.concatenate(solid_keys)
+    path = scratch / f"solid-{hashlib.md5(keys.tobytes()).hexdigest()}.npy"  # another name for another content
+    np.save(path, keys)
+    work = partial(_segment_chunk, corpus, path, order, max_length, scratch)
     chunks = list(apply(work, corpus.chunks(chunk)))
     return merged([part.words for part in chunks]), chunks
 
@@ -115,12 +157,14 @@ def _summed(table: pa.Table) -> pa.Table:
     return table.group_by("word", use_threads=False).aggregate([("count", "sum")]).rename_columns(["word", "count"])
 
 
-def _segment_chunk(corpus: Encoded, order: int, max_length: int, scratch: Path, chunk: tuple[int, int]) -> Segmented:
+def _segment_chunk(
+    corpus: Encoded, solid: Path, order: int, max_length: int, scratch: Path, chunk: tuple[int, int]
+) -> Segmented:
     """Segments that start in `chunk`; those that end more than `max_length` behind it are too long anyway."""
     begin, end = chunk
     size = AROUND + (end - begin) + max_length + 1
     ids = corpus.read(begin - AROUND, begin - AROUND + size + AROUND)
-    member = in_solid(ids, size, Lookup(np.load(scratch / "solid.npy")), order)
+    member = _solid(solid).at(ids, size, order)
     ids = ids[:size]
     cuts = np.flatnonzero(~glued(size, member))
     starts, lengths = cuts[:-1], np.diff(cuts)

@@ -13,7 +13,6 @@ from made import CJK, brute_force, named, serial, write_corpus, zipf_text
 
 from stages.words import encoded, ngrams, segment, solidity
 from stages.words.encoded import ID
-from stages.words.lookup import Lookup
 from stages.words.neighbours import neighbours
 
 
@@ -102,8 +101,8 @@ def test_back_check_removes_what_only_the_join_made(tmp_path):
     assert {"各项", "项目"} <= solid
     assert "各项目" not in solid
     ids = corpus.read(0, corpus.size + 3)
-    members = Lookup(np.concatenate([keys for keys, _ in firm.values()]))
-    cuts = np.flatnonzero(~segment.glued(corpus.size, segment.in_solid(ids, corpus.size, members, 4)))
+    members = segment.Solid(np.concatenate([keys for keys, _ in firm.values()]))
+    cuts = np.flatnonzero(~segment.glued(corpus.size, members.at(ids, corpus.size, 4)))
     joined = {text_of(corpus, ids[a:b].tobytes()) for a, b in itertools.pairwise(cuts)}
     final = candidates(corpus, firm, tmp_path)[0]
     assert "各项目" in joined
