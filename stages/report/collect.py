@@ -11,7 +11,7 @@ from stages.core import claims, files, tables
 if TYPE_CHECKING:
     import pyarrow as pa
 
-ROWS_SHOWN = 40
+ROWS_SHOWN = 30
 """Rows of a table that the page shows; the whole table is in results/."""
 
 

@@ -40,7 +40,9 @@ def write(out: Path) -> None:
 
 
 def number(value: Any) -> str:
-    """A number for people: at most four significant places behind the point, thousands apart; texts as they are."""
+    """A number for people: four significant places, thousands apart; texts as they are, nothing for None."""
+    if value is None:
+        return ""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return str(value)
     if float(value).is_integer() and abs(value) < 1e15:
