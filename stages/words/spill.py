@@ -63,10 +63,10 @@ def torch_distinct(keys: np.ndarray, device: str = "auto") -> tuple[np.ndarray, 
     """As `numpy_distinct`, sorted by torch on `device` ("auto" takes CUDA where there is one)."""
     import torch
 
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
+    from stages.core import devices
+
     sign = np.uint64(1 << 63)  # torch sorts signed numbers: the flipped sign bit keeps the order
-    signed = torch.from_numpy((keys ^ sign).view(np.int64)).to(device)
+    signed = torch.from_numpy((keys ^ sign).view(np.int64)).to(devices.pick(device))
     distinct, counts = torch.unique_consecutive(torch.sort(signed).values, return_counts=True)
     return distinct.cpu().numpy().view(np.uint64) ^ sign, counts.cpu().numpy()
 

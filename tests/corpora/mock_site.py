@@ -14,7 +14,8 @@ from typing import Any
 
 from stages.core import files
 from stages.core.errors import Refusal
-from stages.corpora.web.crawl import Crawl, Site, crawl
+from stages.corpora.web.crawl import crawl
+from stages.corpora.web.settings import Crawl, Site
 
 HEAVY = (
     "aiohttp.web",

@@ -22,7 +22,8 @@ from stages.core.errors import Refusal
 from stages.corpora.embedded.crawl import EmbeddedCrawl, embedded
 from stages.corpora.embedded.truth import truth
 from stages.corpora.web import records, rounds
-from stages.corpora.web.crawl import Site, crawl
+from stages.corpora.web.crawl import crawl
+from stages.corpora.web.settings import Site
 from stages.corpora.web.spool import Asked, Exchange, Spool
 
 

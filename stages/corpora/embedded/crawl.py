@@ -9,7 +9,8 @@ from pathlib import Path
 from stages.core import files
 from stages.core.systems import Findings
 from stages.corpora.embedded import server
-from stages.corpora.web.crawl import Crawl, crawl
+from stages.corpora.web.crawl import crawl
+from stages.corpora.web.settings import Crawl
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from stages.corpora.web.rounds import Round, Row
 from stages.corpora.web.spool import Asked
 
 if TYPE_CHECKING:
-    from stages.corpora.web.crawl import Crawl
+    from stages.corpora.web.settings import Crawl
 
 
 @dataclass(frozen=True)
