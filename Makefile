@@ -4,7 +4,7 @@ export DVC_NO_ANALYTICS := 1
 export DO_NOT_TRACK := 1
 export MLFLOW_DISABLE_TELEMETRY := true
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
-export QUJING_MIRROR ?= $(wildcard ../shared/data)
+export QUJING_MIRROR ?= $(abspath $(wildcard ../shared/data))
 PYTHON ?= python3
 READY := .venv/.ready
 

@@ -26,7 +26,7 @@ from stages.core.systems import Findings, Inputs
 
 ROOT = Path(__file__).parents[1]
 WEB = yaml.safe_load((ROOT / "params/web.yaml").read_text(encoding="utf-8"))
-MIRROR = Path(os.environ.get("QUJING_MIRROR") or ROOT.parent / "shared/data")
+MIRROR = Path(os.environ.get("QUJING_MIRROR") or ROOT.parent / "shared/data").resolve()
 
 pytestmark = [
     pytest.mark.real,
