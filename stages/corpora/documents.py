@@ -12,7 +12,8 @@ from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from itertools import islice
+from itertools import repeat
+from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import urljoin
@@ -31,8 +32,11 @@ if TYPE_CHECKING:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-BATCH = 2000
-"""Documents that are cleaned and written together."""
+BATCH, BATCH_CHARACTERS = 2000, 1 << 23
+"""Documents that are cleaned and written together, and characters from which on a batch is full."""
+
+FEW = 100
+"""Documents that are not worth another process."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +60,8 @@ def documents(source: Path | None, params: Documents, out: Path) -> Findings:
 
     if source is None:
         raise Refusal("params.yaml: a corpus of documents needs an `input`: a round, a folder or a file")
+    if params.workers < 1:
+        raise Refusal(f"params.yaml: workers is {params.workers}, but must be at least 1")
     started = time.monotonic()
     out.mkdir(parents=True)
     whole, seen, prints, outcome = out / "all.parquet", {}, [], Counter()
@@ -104,17 +110,24 @@ def columns() -> pa.Schema:
 
 def _batches(source: Path, params: Documents) -> Iterator[list[tuple[dict[str, str], str]]]:
     """Cleaned rows with the reason to drop each ("" to keep it), batch by batch, in the order of reading."""
-    raws = read(source, params.reading)
-    first = list(islice(raws, BATCH))
-    if params.workers < 2 or len(first) < 100:
-        while first:
-            yield [_row(raw, params) for raw in first]
-            first = list(islice(raws, BATCH))
-        return
-    with ProcessPoolExecutor(params.workers) as pool:
-        while first:
-            yield list(pool.map(_row, first, [params] * len(first), chunksize=50))
-            first = list(islice(raws, BATCH))
+    with ProcessPoolExecutor(params.workers, get_context("spawn")) as pool:  # threads may run here: no fork
+        for batch in _grouped(read(source, params.reading)):
+            few = params.workers == 1 or len(batch) < FEW
+            yield list(map(_row, batch, repeat(params)) if few else pool.map(_row, batch, repeat(params), chunksize=50))
+
+
+def _grouped(raws: Iterator[Raw]) -> Iterator[list[Raw]]:
+    """Batches that are bounded in documents and in characters, however long the documents are."""
+    batch: list[Raw] = []
+    size = 0
+    for raw in raws:
+        batch.append(raw)
+        size += len(raw.text) + len(raw.payload)
+        if len(batch) == BATCH or size > BATCH_CHARACTERS:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
 
 
 def _row(raw: Raw, params: Documents) -> tuple[dict[str, str], str]:

@@ -133,6 +133,8 @@ def test_an_empty_corpus_is_refused(tmp_path, content):
     with pytest.raises(Refusal, match="is missing"):
         documents(tmp_path / "none", params(), tmp_path / "out2")
     (tmp_path / "folder").mkdir()
+    with pytest.raises(Refusal, match="workers is 0, but must be at least 1"):
+        documents(tmp_path / "a.txt", params(workers=0), tmp_path / "out4")
     with pytest.raises(Refusal, match="holds no file of a known kind"):
         documents(tmp_path / "folder", params(), tmp_path / "out3")
 
