@@ -13,14 +13,14 @@ from stages.core.progress import say
 
 def main() -> None:
     """One light run, tagged `restored_from`, for each evaluated model without a run of its own."""
-    if tracking.off():
+    if tracking.off() or not tracking.answers():
         return
     for key, row in params.load()["systems"].items():
         model, metrics = Path("models") / key, Path("metrics") / f"{key}.json"
         if model.exists() and metrics.exists():
             made = files.digest(model)
             if tracking.restored(row["family"], key, made, files.read_json(metrics)):
-                say(f"train@{key}: {made} was restored; MLflow has a run of it now")
+                say(f"train@{key}: MLflow had no run that made {made}, and has a light one now")
 
 
 if __name__ == "__main__":

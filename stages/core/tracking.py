@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stages.core import files
+from stages.core.errors import one_line
+from stages.core.progress import say
 from stages.core.systems import Findings
 
 if TYPE_CHECKING:
@@ -21,6 +23,10 @@ if TYPE_CHECKING:
 
 BATCH = 1000
 """Metrics that MLflow takes in one request."""
+
+
+PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_TIMEOUT": "20"}
+"""How long a server is waited for; the environment may say otherwise."""
 
 
 def off() -> bool:
@@ -42,11 +48,30 @@ def record(
 
     `made` is the digest of what it made, `inputs` what it read (each becomes a data set whose digest is DVC's id).
     With `continues`, the digest of a model, the run that made that model is gone on with; where this server never saw
-    it being made, a light run tagged `restored_from` stands in. The name of the run is the row's.
+    it being made, a light run tagged `restored_from` stands in. The name of the run is the row's. Where MLflow does not
+    answer, a sentence says so and the stage is no worse for it: `python -m stages.restored` fills the hole later.
     """
+    from mlflow.exceptions import MlflowException
+
+    try:
+        _record(_client(), stage, experiment, settings, inputs, made, findings, artifacts, continues)
+    except (MlflowException, OSError) as error:
+        say(f"{stage} is done, but MLflow at {where()} took no record of it: {one_line(error)[:200]}")
+
+
+def _record(
+    client: MlflowClient,
+    stage: str,
+    experiment: str,
+    settings: Any,
+    inputs: Mapping[str, Path],
+    made: str,
+    findings: Findings,
+    artifacts: Sequence[Path],
+    continues: str,
+) -> None:
     from mlflow.entities import Metric, Param, RunTag
 
-    client = _client()
     home = _experiment(client, experiment)
     name = stage.partition("@")[2]
     run = _find(client, home, continues) if continues else None
@@ -86,6 +111,18 @@ def restored(experiment: str, name: str, made: str, metrics: Mapping[str, float]
     return True
 
 
+def answers() -> bool:
+    """Whether MLflow can be written to; says so in a sentence where not."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        _client().search_experiments(max_results=1)
+    except (MlflowException, OSError) as error:
+        say(f"MLflow at {where()} does not answer: {one_line(error)[:200]}")
+        return False
+    return True
+
+
 def where() -> str:
     """The tracking address in use: MLFLOW_TRACKING_URI, or mlflow.db in the current folder."""
     return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{Path.cwd() / 'mlflow.db'}"
@@ -93,6 +130,8 @@ def where() -> str:
 
 def _client() -> MlflowClient:
     """A client; a local database is brought up to date under a lock first, as parallel first writers destroy it."""
+    for name, value in PATIENCE.items():
+        os.environ.setdefault(name, value)
     from filelock import FileLock
     from mlflow import MlflowClient
 

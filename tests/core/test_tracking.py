@@ -78,6 +78,15 @@ def test_a_model_this_server_never_saw_made_gets_a_light_run_once(home):
     assert run.data.metrics == {"f1": 0.75}
 
 
+def test_a_server_that_does_not_answer_costs_a_sentence_and_nothing_else(home, monkeypatch, capsys):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    record("train@a", "m" * 36)
+    (line,) = capsys.readouterr().err.splitlines()[-1:]
+    assert line.startswith("train@a is done, but MLflow at http://127.0.0.1:9 took no record of it: ")
+    assert not tracking.answers()
+
+
 @pytest.mark.slow
 def test_parallel_writers_to_a_fresh_database_all_succeed(home):
     code = (
