@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -51,49 +52,32 @@ def record(
     it being made, a light run tagged `restored_from` stands in. The name of the run is the row's. Where MLflow does not
     answer, a sentence says so and the stage is no worse for it: `python -m stages.restored` fills the hole later.
     """
-    from mlflow.exceptions import MlflowException
-
-    try:
-        _record(_client(), stage, experiment, settings, inputs, made, findings, artifacts, continues)
-    except (MlflowException, OSError) as error:
-        say(f"{stage} is done, but MLflow at {where()} took no record of it: {one_line(error)[:200]}")
-
-
-def _record(
-    client: MlflowClient,
-    stage: str,
-    experiment: str,
-    settings: Any,
-    inputs: Mapping[str, Path],
-    made: str,
-    findings: Findings,
-    artifacts: Sequence[Path],
-    continues: str,
-) -> None:
     from mlflow.entities import Metric, Param, RunTag
 
-    home = _experiment(client, experiment)
-    name = stage.partition("@")[2]
-    run = _find(client, home, continues) if continues else None
-    if run is None:
-        tags = {"mlflow.runName": name, "made": made or continues}
-        if continues:
-            tags["restored_from"] = continues
-        run = client.create_run(home, tags=tags).info.run_id
-    now = int(time.time() * 1000)
-    metrics = [Metric(key, value, now, 0) for key, value in {**findings.metrics, **findings.facts}.items()]
-    metrics += [Metric(k, v, now, step) for k, column in findings.history.items() for step, v in enumerate(column)]
-    for start in range(0, len(metrics), BATCH):
-        client.log_batch(run, metrics=metrics[start : start + BATCH])
-    flat = [Param(key, str(value)[:500]) for key, value in _flat(settings, stage.partition("@")[0])]
-    for start in range(0, len(flat), 100):
-        client.log_batch(run, params=_new(client, run, flat[start : start + 100]))
-    client.log_batch(run, tags=[RunTag("stage", stage)])
-    client.log_inputs(run, datasets=[_dataset(name, path) for name, path in inputs.items()])
-    for folder in artifacts:
-        if any(folder.iterdir()):
-            client.log_artifacts(run, str(folder), artifact_path=stage.partition("@")[0])
-    client.set_terminated(run)
+    with _forgiving(f"{stage} is done, but MLflow at {where()} took no record of it"):
+        client = _client()
+        home = _experiment(client, experiment)
+        name = stage.partition("@")[2]
+        run = _find(client, home, continues) if continues else None
+        if run is None:
+            tags = {"mlflow.runName": name, "made": made or continues}
+            if continues:
+                tags["restored_from"] = continues
+            run = client.create_run(home, tags=tags).info.run_id
+        now = int(time.time() * 1000)
+        metrics = [Metric(key, value, now, 0) for key, value in {**findings.metrics, **findings.facts}.items()]
+        metrics += [Metric(k, v, now, step) for k, column in findings.history.items() for step, v in enumerate(column)]
+        for start in range(0, len(metrics), BATCH):
+            client.log_batch(run, metrics=metrics[start : start + BATCH])
+        flat = [Param(key, str(value)[:500]) for key, value in _flat(settings, stage.partition("@")[0])]
+        for start in range(0, len(flat), 100):
+            client.log_batch(run, params=_new(client, run, flat[start : start + 100]))
+        client.log_batch(run, tags=[RunTag("stage", stage)])
+        client.log_inputs(run, datasets=[_dataset(name, path) for name, path in inputs.items()])
+        for folder in artifacts:
+            if any(folder.iterdir()):
+                client.log_artifacts(run, str(folder), artifact_path=stage.partition("@")[0])
+        client.set_terminated(run)
 
 
 def restored(experiment: str, name: str, made: str, metrics: Mapping[str, float]) -> bool:
@@ -113,19 +97,27 @@ def restored(experiment: str, name: str, made: str, metrics: Mapping[str, float]
 
 def answers() -> bool:
     """Whether MLflow can be written to; says so in a sentence where not."""
-    from mlflow.exceptions import MlflowException
-
-    try:
+    fine = False
+    with _forgiving(f"MLflow at {where()} does not answer"):
         _client().search_experiments(max_results=1)
-    except (MlflowException, OSError) as error:
-        say(f"MLflow at {where()} does not answer: {one_line(error)[:200]}")
-        return False
-    return True
+        fine = True
+    return fine
 
 
 def where() -> str:
     """The tracking address in use: MLFLOW_TRACKING_URI, or mlflow.db in the current folder."""
     return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{Path.cwd() / 'mlflow.db'}"
+
+
+@contextmanager
+def _forgiving(sentence: str) -> Iterator[None]:
+    """Turn MLflow's failure in the block into a sentence: what was computed is worth more than its record."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        yield
+    except (MlflowException, OSError) as error:
+        say(f"{sentence}: {one_line(error)[:200]}")
 
 
 def _client() -> MlflowClient:
