@@ -134,7 +134,9 @@ def test_in_this_repository_a_comment_in_core_reaches_nothing_and_a_change_every
     before = everything(copy)
     path = copy / "stages/core/files.py"
     source = path.read_text()
-    path.write_text("# a comment\n" + source.replace('"""Bytes of a file', '"""The bytes of a file'))
+    commented = "# a comment\n" + source.replace('"""Remove a file', '"""Take away a file')
+    assert "Take away" in commented
+    path.write_text(commented)
     assert everything(copy) == before
     path.write_text(source.replace("target.parent.mkdir(parents=True", "target.parent.mkdir(0o700, parents=True"))
     assert source != path.read_text()

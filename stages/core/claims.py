@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Literal
 
@@ -83,11 +82,3 @@ def schema() -> pa.Schema:
         system=(text, "row of params.yaml"),
         made=(text, "md5 of what was measured"),
     )
-
-
-def read(folder: Path) -> pa.Table:
-    """All claims found in `folder`/*/claims.parquet, by system and in the order they were written."""
-    import pyarrow as pa
-
-    found = [tables.read(path) for path in sorted(Path(folder).glob("*/claims.parquet"))]
-    return pa.concat_tables(found) if found else schema().empty_table()

@@ -77,14 +77,6 @@ def digest(path: Path) -> str:
     return hashlib.md5(json.dumps(listing).encode()).hexdigest() + ".dir"
 
 
-def size(path: Path) -> int:
-    """Bytes of a file, or of all files in a folder."""
-    path = Path(path)
-    if path.is_dir():
-        return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
-    return path.stat().st_size
-
-
 def _md5(path: Path) -> str:
     with path.open("rb") as handle:
         return hashlib.file_digest(handle, "md5").hexdigest()

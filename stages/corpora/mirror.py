@@ -14,7 +14,6 @@ import shutil
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
-from typing import IO
 
 from stages.core.errors import Refusal
 
@@ -47,13 +46,6 @@ def _opened(path: Path, sha256: str):
     """How to open the file so that what is read has the checksum: as it is, or unpacked; None for neither."""
     for opener in dict.fromkeys([open, PACKED.get(path.suffix, open)]):
         with suppress(OSError, EOFError, lzma.LZMAError), opener(path, "rb") as stream:
-            if _sha256(stream) == sha256:
+            if hashlib.file_digest(stream, "sha256").hexdigest() == sha256:
                 return opener
     return None
-
-
-def _sha256(stream: IO[bytes]) -> str:
-    found = hashlib.sha256()
-    while piece := stream.read(1 << 20):
-        found.update(piece)
-    return found.hexdigest()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from stages.core import claims, progress, seeds, tables
+from stages.core import claims, progress, seeds
 from stages.core.errors import Refusal
 
 
@@ -28,14 +28,6 @@ def test_a_claim_is_judged_by_its_mean(value, direction, passed):
     claim = claims.check(1, "c", "how", value, 0.75, direction, "data")
     assert claim.passed is passed
     assert claim.spread == pytest.approx(0.3 if isinstance(value, list) else 0.0)
-
-
-def test_the_ledger_is_read_back_from_all_results(tmp_path):
-    row = claims.check(6920, "c", "how", 1, 1, "equal", "data", "unit")
-    for key in ("a", "b"):
-        tables.write(claims.table([row]), tmp_path / key / "claims.parquet")
-    assert [r["archive"] for r in claims.read(tmp_path).to_pylist()] == [6920, 6920]
-    assert claims.read(tmp_path / "none").num_rows == 0
 
 
 def test_a_training_killed_and_resumed_ends_with_the_same_weights(tmp_path):
