@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +19,16 @@ class Stage:
     name: str  # "train@new_words"
     needs: tuple[str, ...]  # stages whose outputs it reads
     always: bool  # runs every time: the digests of the code
-    meta: dict[str, Any]  # cores, memory_gib, queue, gpu_gib, minutes
+    meta: dict[str, Any]  # cores, memory_gib, queue, gpus, gpu_gib, minutes
+    cmd: str = ""
+    deps: tuple[str, ...] = ()  # paths it reads
+    outs: tuple[str, ...] = ()  # paths it makes
+    params: dict[str, dict[str, Any]] = field(default_factory=dict)  # {"params.yaml": {"run": {...}}}, as dvc.lock has
 
 
 def stages(root: Path) -> list[Stage]:
     """All stages of the repository at `root`, in the order in which `dvc repro` would run them."""
+    from dvc.dependency import ParamsDependency
     from dvc.repo import Repo
     from dvc.repo.reproduce import collect_stages, get_active_graph, plan_repro
 
@@ -34,6 +41,14 @@ def stages(root: Path) -> list[Stage]:
                 tuple(sorted(needed.addressing for needed in graph.successors(stage))),
                 stage.always_changed,
                 stage.meta or {},
+                stage.cmd,
+                tuple(sorted(dep.def_path for dep in stage.deps if not isinstance(dep, ParamsDependency))),
+                tuple(sorted(out.def_path for out in stage.outs)),
+                {
+                    dep.def_path: dict(sorted(dep.get_hash().value.items()))
+                    for dep in sorted(stage.deps, key=attrgetter("def_path"))
+                    if isinstance(dep, ParamsDependency)
+                },
             )
             for stage in plan
         ]
@@ -53,24 +68,29 @@ def dvc(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
 
 
-def reorder(lock: Path, before: list[str], plan: list[str]) -> None:
-    """Bring the entries of dvc.lock into the order that a serial `dvc repro` leaves.
+def entries(lock: Path) -> dict[str, Any]:
+    """The entries of dvc.lock by stage, in its order; {} where there is none yet."""
+    from dvc.utils.serialize import load_yaml
+
+    return dict(load_yaml(str(lock)).get("stages", {})) if lock.exists() else {}
+
+
+def write(lock: Path, found: Mapping[str, Any], before: Iterable[str], plan: Iterable[str]) -> None:
+    """Write the entries `found` as dvc.lock, in the order that a serial `dvc repro` leaves.
 
     Entries that stood `before` keep their places, new ones follow in the order of `plan`.
     """
-    from dvc.utils.serialize import dump_yaml, load_yaml
+    from dvc.utils.serialize import dump_yaml
 
-    if not lock.exists():
-        return
-    content = load_yaml(str(lock))
-    entries = content.get("stages", {})
-    order = [*before, *(name for name in plan if name not in before)]
-    content["stages"] = {name: entries[name] for name in order if name in entries}
-    dump_yaml(str(lock), content)
+    order = dict.fromkeys([*before, *plan])
+    if found:
+        beside = lock.with_suffix(".beside")
+        dump_yaml(str(beside), {"schema": "2.0", "stages": {name: found[name] for name in order if name in found}})
+        beside.replace(lock)
 
 
-def entries(lock: Path) -> list[str]:
-    """The names in dvc.lock, in its order."""
-    from dvc.utils.serialize import load_yaml
-
-    return list(load_yaml(str(lock)).get("stages", {})) if lock.exists() else []
+def reason(printed: str) -> str:
+    """Why a stage failed: the last line of its output that is not DVC's own."""
+    lines = [line for line in printed.splitlines() if line.strip() and not line.startswith(("ERROR", "Use `dvc"))]
+    own = [line for line in lines if "failed to reproduce" not in line and "failed to run" not in line]
+    return (own or lines or ["it printed nothing"])[-1]

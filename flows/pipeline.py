@@ -1,144 +1,188 @@
-"""The whole graph as one Prefect flow on this machine: `python -m flows.pipeline`.
+"""The whole graph as one Prefect flow: `python -m flows.pipeline`.
 
-Every stage is a task that runs `dvc repro --single-item` in a process of its own, as soon as its inputs stand and
-cores and memory are free. No server is needed; with PREFECT_API_URL set the runs show in its UI. What stands already
-is not dispatched, so an interrupted run goes on where it was, and dvc.lock ends as `dvc repro` would leave it.
+On one machine the stages are processes of it, side by side. With PREFECT_API_URL set they go to the work pools that
+their `meta.queue` names, and this machine computes nothing (`--here` keeps them here). Either way a stage starts as
+soon as its inputs stand, what stands already is not started, and dvc.lock ends as `dvc repro` would leave it.
 """
 
 from __future__ import annotations
 
+import argparse
 import os
-import signal
 import subprocess
 import sys
-import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-from prefect import flow, task
-from prefect.artifacts import create_table_artifact
-from prefect.cache_policies import NO_CACHE
-from prefect.futures import PrefectFuture
+from prefect import flow
+from prefect.artifacts import create_progress_artifact, create_table_artifact, update_progress_artifact
+from prefect.states import Completed, Failed, State
 
 from flows import graph
-from flows.budget import Budget
+from flows.fleet import Fleet, say
 from flows.graph import Stage
+from flows.here import Here
+from flows.pools import Pools, measured, where
 
-OUTCOMES = {"is cached": "restored", "didn't change": "up to date", "Running stage": "run"}
-"""What DVC prints of a stage, and what that means; the first that is found counts."""
+TICK = 0.25
+"""Seconds between looks at what runs."""
+
+SHOWN = 5.0
+"""Seconds between updates of the progress that Prefect's pages show."""
 
 
-class Unreachable(Exception):
-    """A stage ended with exit code 75: what it needs of the network did not answer."""
+class Place(Protocol):
+    """Where stages run: `Here` or `Pools`."""
+
+    def stands(self, stage: Stage) -> str | None: ...
+    def start(self, stage: Stage) -> None: ...
+    def ended(self) -> Iterator[tuple[str, str, str]]: ...
+    def close(self, interrupted: bool) -> None: ...
 
 
-_running: set[subprocess.Popen[str]] = set()
-_lock = threading.Lock()
+class Progress:
+    """One graph on its way: `step` starts what can start and takes note of what ended."""
+
+    def __init__(self, plan: list[Stage], place: Place) -> None:
+        self.plan, self.place = plan, place
+        self.outcome = {stage.name: "run" for stage in plan if stage.always}
+        self.running: dict[str, float] = {}  # stage -> when it was started
+        self.seconds: dict[str, float] = {}
+        self.why: dict[str, str] = {}  # stage -> why it failed
+
+    def step(self) -> bool:
+        """Move on; False once every stage is decided."""
+        for stage in self.plan:
+            if stage.name in self.outcome or stage.name in self.running:
+                continue
+            if any(self.outcome.get(need) in ("failed", "skipped") for need in stage.needs):
+                self._decide(stage.name, "skipped")
+            elif all(need in self.outcome for need in stage.needs):
+                if how := self.place.stands(stage):
+                    self._decide(stage.name, how)
+                else:
+                    self.place.start(stage)
+                    self.running[stage.name] = time.monotonic()
+        for name, how, why in self.place.ended():
+            self.seconds[name] = time.monotonic() - self.running.pop(name)
+            if why:
+                self.why[name] = why
+            self._decide(name, how)
+        return len(self.outcome) < len(self.plan)
+
+    def said(self, last: Mapping[str, Mapping[str, float]]) -> str:
+        """The state in a sentence, with the estimated end by what each stage took `last`."""
+        counts = Counter(self.outcome.values())
+        done = ", ".join(f"{count} {how}" for how, count in sorted(counts.items()))
+        running = ", ".join(sorted(self.running)) or "none"
+        waiting = len(self.plan) - len(self.outcome) - len(self.running)
+        left = self._left(last)
+        end = f"about {left:.0f} s to go" if left is not None else "no estimate of the end: stages never timed"
+        return f"{done}; running: {running}; {waiting} waiting; {end}"
+
+    def state(self) -> State:
+        """How it ended, for Prefect and for the person who started it."""
+        open_ends = [name for name, how in self.outcome.items() if how in ("failed", "skipped")]
+        message = f"{len(self.outcome)} stages, {len(open_ends)} of them not done"
+        if not open_ends:
+            return Completed(message=message)
+        whys = "; ".join(f"{name} failed: {why}" for name, why in self.why.items())
+        return Failed(message=f"{message}: {', '.join(open_ends)}. {whys}")
+
+    def _left(self, last: Mapping[str, Mapping[str, float]]) -> float | None:
+        """Seconds to the end if every stage starts when its inputs stand: the longest path of what is left."""
+        ends: dict[str, float] = {}
+        for stage in self.plan:
+            if stage.name in self.outcome:
+                continue
+            if stage.name not in last:
+                return None
+            gone = time.monotonic() - self.running[stage.name] if stage.name in self.running else 0.0
+            start = max((ends.get(need, 0.0) for need in stage.needs), default=0.0)
+            ends[stage.name] = start + max(last[stage.name]["seconds"] - gone, 0.0)
+        return max(ends.values(), default=0.0)
+
+    def _decide(self, name: str, how: str) -> None:
+        self.outcome[name] = how
+        if how != "up to date":
+            say(f"{name}: {how}")
+
+
+def drive(runs: list[Progress], look: Callable[[], None] = lambda: None) -> None:
+    """Step the graphs until all are decided, and leave every dvc.lock whole, whatever happens."""
+    interrupted = True
+    try:
+        while any([run.step() for run in runs]):  # noqa: C419 (every one is to step)
+            look()
+            time.sleep(TICK)
+        interrupted = False
+    finally:
+        for run in runs:
+            run.place.close(interrupted)
 
 
 @flow(name="pipeline", validate_parameters=False, persist_result=False)
-def pipeline(root: Path = Path(".")) -> dict[str, str]:
-    """Bring the graph at `root` up to date; returns stage -> run, restored, up to date, failed or skipped."""
+def pipeline(root: Path = Path("."), here: bool = False, environment: dict[str, str] | None = None) -> State:
+    """Bring the graph at `root` up to date; the state it returns says how many stages are not done, and which."""
     root = root.resolve()
     plan = graph.stages(root)
-    before = graph.entries(root / "dvc.lock")
-    budget = Budget()
-    outcome = {stage.name: reproduce.fn(stage, root, budget) for stage in plan if stage.always}
-    stale = _to_run(plan, graph.stale(root))
-    futures: dict[str, PrefectFuture] = {}
-    try:
-        for stage in plan:
-            if stage.name not in stale:
-                outcome.setdefault(stage.name, "up to date")
-                continue
-            submit = reproduce.with_options(task_run_name=stage.name).submit
-            needed = [futures[name] for name in stage.needs if name in futures]
-            futures[stage.name] = submit(stage, root, budget, return_state=False, wait_for=needed)
-        for name, future in futures.items():
-            future.wait()
-            state = future.state
-            outcome[name] = state.result() if state.is_completed() else "failed" if state.is_failed() else "skipped"
-    except BaseException:
-        _stop()
-        raise
-    finally:
-        graph.reorder(root / "dvc.lock", before, [stage.name for stage in plan])
-    if os.environ.get("QUJING_TRACKING", "").lower() != "off":
+    pools = bool(os.environ.get("PREFECT_API_URL")) and not here
+    last = measured(root) if pools else {}
+    run = Progress(
+        plan, Pools(root, plan, Fleet(where(root), _own_id()), last, environment) if pools else Here(root, plan)
+    )
+    drive([run], _shown(run, last))
+    if not pools and os.environ.get("QUJING_TRACKING", "").lower() != "off":
         subprocess.run([sys.executable, "-m", "stages.restored"], cwd=root, check=False)
-    rows = [{"stage": stage.name, "outcome": outcome[stage.name], **stage.meta} for stage in plan]
+    rows = [
+        {
+            "stage": stage.name,
+            "outcome": run.outcome[stage.name],
+            "seconds": round(run.seconds.get(stage.name, 0), 1),
+            "why": run.why.get(stage.name, ""),
+        }
+        for stage in plan
+    ]
     create_table_artifact(key="stages", table=rows, description="What became of each stage.")
-    return outcome
+    return run.state()
 
 
-def _may_heal(task: Any, run: Any, state: Any) -> bool:
-    """Whether a failed stage is worth another try: only where a host or the network did not answer."""
-    return isinstance(state.result(raise_on_failure=False), Unreachable)
+def _own_id() -> Any:
+    from prefect.context import FlowRunContext
+
+    context = FlowRunContext.get()
+    return context.flow_run.id if context and context.flow_run else None
 
 
-@task(
-    name="stage",
-    persist_result=False,
-    cache_policy=NO_CACHE,
-    retries=2,
-    retry_delay_seconds=[10, 60],
-    retry_condition_fn=_may_heal,
-)
-def reproduce(stage: Stage, root: Path, budget: Budget) -> str:
-    """Reproduce one stage in a process group of its own; returns what DVC did, raises where the stage failed."""
-    command = [sys.executable, "-m", "dvc", "--wait-for-lock", "repro", "--single-item", stage.name]
-    with budget.taken(stage.meta.get("cores", 1), stage.meta.get("memory_gib", 1)):
-        process = subprocess.Popen(
-            command, cwd=root, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
-        )
-        with _lock:
-            _running.add(process)
-        printed, _ = process.communicate()
-        with _lock:
-            _running.discard(process)
-    if process.returncode:
-        print(printed, file=sys.stderr, flush=True)
-        healing = f"exited with {os.EX_TEMPFAIL}" in printed
-        raise (Unreachable if healing else RuntimeError)(f"{stage.name} failed: {_reason(printed)}")
-    found = next((meaning for sign, meaning in OUTCOMES.items() if sign in printed), "run")
-    print(f"{stage.name}: {found}", file=sys.stderr, flush=True)
-    return found
+def _shown(run: Progress, last: Mapping[str, Mapping[str, float]]) -> Callable[[], None]:
+    """A function that keeps a progress artifact up to date, if it is called often enough."""
+    artifact: Any = create_progress_artifact(0.0, key="progress", description=run.said(last))
+    shown = time.monotonic()
+
+    def look() -> None:
+        nonlocal shown
+        if time.monotonic() - shown > SHOWN:
+            shown = time.monotonic()
+            update_progress_artifact(artifact, 100.0 * len(run.outcome) / len(run.plan), run.said(last))
+
+    return look
 
 
-def _to_run(plan: list[Stage], changed: dict[str, Any]) -> set[str]:
-    """Stages that changed, and all that come after one of them: DVC skips those whose inputs turn out the same."""
-    found: set[str] = set()
-    for stage in plan:
-        if not stage.always and (stage.name in changed or found.intersection(stage.needs)):
-            found.add(stage.name)
-    return found
-
-
-def _reason(printed: str) -> str:
-    """The last line of a failed stage's output that is not DVC's own."""
-    lines = [line for line in printed.splitlines() if line.strip() and not line.startswith(("ERROR", "Use `dvc"))]
-    return lines[-1] if lines else "it printed nothing"
-
-
-def _stop() -> None:
-    """End the stages that still run, with all their processes."""
-    with _lock:
-        for process in _running:
-            os.killpg(process.pid, signal.SIGINT)
-        for process in _running:
-            process.wait()
-
-
-def main() -> int:
+def main(arguments: list[str]) -> int:
     """Run the flow; exit code 0, 1 where a stage failed, 130 when stopped by hand."""
+    parse = argparse.ArgumentParser(prog="python -m flows.pipeline", description=__doc__)
+    parse.add_argument("--here", action="store_true", help="run the stages on this machine, whatever server there is")
     try:
-        outcome = pipeline()
+        state = pipeline(here=parse.parse_args(arguments).here, return_state=True)
     except KeyboardInterrupt:
         print("stopped; run it again to go on", file=sys.stderr)
         return 130
-    failed = [name for name, what in outcome.items() if what in ("failed", "skipped")]
-    print(f"{len(outcome)} stages, {len(failed)} of them not done{': ' + ', '.join(failed) if failed else ''}")
-    return 1 if failed else 0
+    print(state.message)
+    return 0 if state.is_completed() else 1
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

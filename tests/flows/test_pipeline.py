@@ -13,8 +13,8 @@ import yaml
 from repository import environment, run
 
 from flows.budget import Budget
-from flows.graph import Stage, reorder
-from flows.pipeline import _to_run
+from flows.graph import Stage, entries, write
+from flows.here import to_run
 
 QUIET = {"QUJING_TRACKING": "off"}
 
@@ -69,7 +69,7 @@ def test_only_what_may_heal_is_tried_again(small):
     source = values["rounds"]["texts"]["crawl"]["sources"]["gold.utf8"]
     source |= {"sha256": "0" * 64, "urls": ["http://127.0.0.1:9/gold.utf8"]}
     (small / "params.yaml").write_text(yaml.safe_dump(values, sort_keys=False))
-    pipeline = small / "flows/pipeline.py"
+    pipeline = small / "flows/here.py"
     pipeline.write_text(pipeline.read_text().replace("retry_delay_seconds=[10, 60]", "retry_delay_seconds=0"))
     download = small / "stages/corpora/download.py"
     download.write_text(download.read_text().replace("BACKOFF = 1.0", "BACKOFF = 0.01"))
@@ -88,15 +88,15 @@ def test_stages_that_did_not_change_are_not_dispatched():
         return Stage(name, needs, False, {})
 
     plan = [stage("a"), stage("b", "a"), stage("c", "b"), stage("d"), stage("e", "d", "c")]
-    assert _to_run(plan, {}) == set()
-    assert _to_run(plan, {"b": []}) == {"b", "c", "e"}
-    assert _to_run(plan, {"d": []}) == {"d", "e"}
+    assert to_run(plan, {}) == set()
+    assert to_run(plan, {"b": []}) == {"b", "c", "e"}
+    assert to_run(plan, {"d": []}) == {"d", "e"}
 
 
 def test_new_entries_of_the_lock_follow_the_old_in_the_order_of_the_graph(tmp_path):
     lock = tmp_path / "dvc.lock"
     lock.write_text("schema: '2.0'\nstages:\n  z: {cmd: z}\n  c: {cmd: c}\n  a: {cmd: a}\n  b: {cmd: b}\n")
-    reorder(lock, before=["z", "gone"], plan=["a", "b", "c", "z"])
+    write(lock, entries(lock), before=["z", "gone"], plan=["a", "b", "c", "z"])
     assert [line.strip(": ") for line in lock.read_text().splitlines() if line.startswith("  ") and line[2] != " "] == [
         "z",
         "a",

@@ -1,0 +1,184 @@
+"""Python programs that start at once: `python -m flows.warm MODULE [ARGUMENTS]`.
+
+A worker starts one process that has imported Prefect and DVC (`serve`). Each program is a fork of it, and saves the
+second or two that the imports cost. Where no such process runs, the program is started like any other. A program runs
+in a session of its own; when its caller dies or is told to stop, so is everything that it started.
+"""
+
+from __future__ import annotations
+
+import array
+import contextlib
+import ctypes
+import importlib
+import json
+import os
+import random
+import runpy
+import select
+import signal
+import socket
+import subprocess
+import sys
+import traceback
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+SOCKET = "QUJING_WARM"
+"""The variable that says where the warm process listens."""
+
+PRELOAD = (
+    "prefect.flow_engine",
+    "prefect.events",
+    "prefect.artifacts",
+    "dvc.repo",
+    "dvc.repo.reproduce",
+    "dvc.repo.pull",
+    "dvc.repo.push",
+    "dvc.stage",
+    "dvc_data.hashfile.tree",
+    "flows.stage",
+)
+"""What programs of this project import."""
+
+GRACE = 15.0
+"""Seconds that a program has between being told to stop and being killed."""
+
+
+def run(
+    arguments: Sequence[str],
+    cwd: Path | None = None,
+    output: int | None = None,
+    more: Mapping[str, str] | None = None,
+    forward: bool = False,
+) -> int:
+    """Run `python -m ARGUMENTS` to its end and return its exit code (128 + N where signal N ended it).
+
+    `output` is a file descriptor for all that it prints, `more` is added to its environment. It is stopped when this
+    process dies or leaves the call; with `forward` a SIGTERM is passed on to it, and it is waited for.
+    """
+    folder, environment = str(cwd or Path.cwd()), {**os.environ, **(more or {})}
+    address = os.environ.get(SOCKET)
+    out, err = (1, 2) if output is None else (output, output)
+    if address is None or not Path(address).exists():
+        command = [sys.executable, "-m", *arguments]
+        process = subprocess.Popen(
+            command, cwd=folder, env=environment, stdout=out, stderr=err, start_new_session=True, preexec_fn=die_along
+        )
+        try:
+            if forward:
+                signal.signal(signal.SIGTERM, lambda number, frame: process.send_signal(number))
+            return _shell_code(process.wait())
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL if process.poll() is not None else signal.SIGTERM)
+            process.wait()
+    with socket.socket(socket.AF_UNIX) as line:
+        line.connect(address)
+        request = json.dumps({"arguments": list(arguments), "cwd": folder, "environment": environment}).encode()
+        fds = array.array("i", [0, out, err])
+        line.sendmsg([len(request).to_bytes(4, "big")], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, fds)])
+        line.sendall(request)
+        if forward:
+            signal.signal(signal.SIGTERM, lambda number, frame: line.send(bytes([number])))
+        answer = line.recv(1)
+        return answer[0] if answer else 1
+
+
+def serve(address: Path) -> NoReturn:
+    """Import what programs need, then fork one for each request that comes in on the socket `address`."""
+    die_along()
+    for name in PRELOAD:
+        importlib.import_module(name)
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    address.unlink(missing_ok=True)
+    with socket.socket(socket.AF_UNIX) as door:
+        door.bind(str(address))
+        door.listen(64)
+        while True:
+            line, _ = door.accept()
+            with line:
+                if os.fork() == 0:
+                    door.close()
+                    os._exit(_attend(line))
+
+
+def _attend(line: socket.socket) -> int:
+    """Fork the program that a request asks for, pass signals on to it, and answer with its exit code."""
+    die_along()
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    head, ancillary, *_ = line.recvmsg(4, socket.CMSG_SPACE(3 * 4))
+    fds = array.array("i")
+    fds.frombytes(ancillary[0][2])
+    request = b""
+    while len(request) < int.from_bytes(head, "big"):
+        request += line.recv(1 << 16)
+    program = os.fork()
+    if program == 0:
+        line.close()
+        os._exit(_become(json.loads(request), fds))
+    for fd in fds:
+        os.close(fd)
+    signal.signal(signal.SIGTERM, lambda *_: os.kill(program, signal.SIGTERM))
+    ended, told = os.pidfd_open(program), False
+    while True:
+        watched: list[Any] = [ended] if told else [ended, line]
+        ready, *_ = select.select(watched, [], [], GRACE if told else None)
+        if ended in ready:
+            break
+        if line in ready:
+            number = line.recv(1)
+            told = not number
+            os.kill(program, number[0] if number else signal.SIGTERM)
+        else:
+            os.kill(program, signal.SIGKILL)
+    _, status = os.waitpid(program, 0)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(program, signal.SIGKILL)  # what it left behind
+    with contextlib.suppress(OSError):
+        line.send(bytes([_shell_code(os.waitstatus_to_exitcode(status))]))
+    return 0
+
+
+def _become(request: dict[str, Any], fds: Sequence[int]) -> int:
+    """Turn this fork into the program: its session, folder, environment and output."""
+    os.setsid()
+    die_along()
+    for number, fd in enumerate(fds):
+        os.dup2(fd, number)
+        os.close(fd)
+    os.chdir(request["cwd"])
+    os.environ.clear()
+    os.environ.update(request["environment"])
+    module, *rest = request["arguments"]
+    sys.argv = [module, *rest]
+    random.seed()
+    warnings.filterwarnings("ignore", message=".*found in sys.modules", category=RuntimeWarning)
+    try:
+        runpy.run_module(module, run_name="__main__", alter_sys=True)
+        return 0
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
+    except BaseException:
+        traceback.print_exc()
+        return 1
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+
+
+def die_along() -> None:
+    """Ask Linux to send this process SIGTERM when its parent dies."""
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(1, signal.SIGTERM)
+
+
+def _shell_code(code: int) -> int:
+    return code if code >= 0 else 128 - code
+
+
+if __name__ == "__main__":
+    die_along()
+    sys.exit(run(sys.argv[1:], forward=True))
