@@ -49,16 +49,16 @@ def key_of(entry: Entry) -> str:
 class Records:
     """The default DVC remote of the repository at `root`: its objects, and the records beside them."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, repo: Any = None) -> None:
         self.root = root
+        self._repo = repo  # DVC's, where there is one already
         self._trees: dict[str, dict[str, str]] = {}
 
     @cached_property
     def _odb(self) -> Any:
         from dvc.repo import Repo
 
-        with Repo(str(self.root)) as repo:
-            return repo.cloud.get_remote_odb()
+        return (self._repo or Repo(str(self.root))).cloud.get_remote_odb()
 
     def _path(self, name: str) -> str:
         return self._odb.fs.join(self._odb.fs.parent(self._odb.fs.parent(self._odb.path)), "qujing", "entries", name)

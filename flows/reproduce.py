@@ -1,8 +1,8 @@
-"""Reproduce one stage in a work tree of a worker: `python -m flows.reproduce STAGE [INPUT ...]`.
+"""Reproduce one stage in a work tree of a worker: `python -m flows.reproduce STAGE KEY [INPUT ...]`.
 
-Pulls the inputs (paths of outputs of other stages), runs the stage, pushes what it made, and records it; all through
-DVC, in one process that does nothing else. Exit code 0, 75 where another try may help (the remote did not answer, or
-the stage said so), 1 where the stage failed.
+Unless it is recorded under KEY meanwhile, pulls the inputs (paths of outputs of other stages), runs the stage, pushes
+what it made, and records it; all through DVC, in one process that does nothing else. Exit code 0, 75 where another try
+may help (the remote did not answer, or the stage said so), 1 where the stage failed.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ def main(arguments: Sequence[str]) -> int:
     """Do it, print what happens, and return the exit code."""
     from dvc.exceptions import DvcException
 
-    name, *inputs = arguments
+    name, key, *inputs = arguments
     try:
-        reproduce(Path.cwd(), name, inputs)
+        reproduce(Path.cwd(), name, key, inputs)
     except Unreachable as error:
         print(error)
         return os.EX_TEMPFAIL
@@ -36,17 +36,20 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
-def reproduce(root: Path, name: str, inputs: Sequence[str]) -> None:
+def reproduce(root: Path, name: str, key: str, inputs: Sequence[str]) -> None:
     """Pull `inputs`, run the stage, push its outputs, and only then record its entry of dvc.lock."""
     from dvc.repo import Repo
 
-    records = Records(root)
     with Repo(str(root)) as repo:
+        records = Records(root, repo)
+        if records.find(key):
+            print(f"{name} stands already")
+            return
         if inputs:
             _transfer(lambda: repo.pull(targets=list(inputs)), records)
         repo.reproduce(name, single_item=True)
         _transfer(lambda: repo.push(targets=[name]), records)
-    records.keep(graph.entries(root / "dvc.lock")[name])
+        records.keep(graph.entries(root / "dvc.lock")[name])
 
 
 def _transfer(transfer: Callable[[], object], records: Records) -> None:

@@ -23,7 +23,6 @@ from prefect.states import Completed, Failed, State
 
 from flows import devices, graph, trees, warm
 from flows.devices import NoDevice
-from flows.records import Records, Unreachable
 from flows.trees import GitError
 
 AGAIN = "Unreachable"
@@ -56,8 +55,6 @@ def stage(
     measured = home / ".spool/measured" / f"{name}.json"
     try:
         with trees.alone(home, name), trees.tree(home, commit) as tree:
-            if Records(tree).find(key):
-                return Completed(message=f"stood already when {here} came to it")
             if _packages(home) != _packages(tree):
                 message = (
                     f"{home} on {here} has another requirements.lock than the commit: update it and run make there"
@@ -70,11 +67,9 @@ def stage(
             measured.unlink(missing_ok=True)
             with devices.held(own, gpu_gib, gpus) if own else nullcontext("") as visible:
                 more = {**(environment or {}), "CUDA_VISIBLE_DEVICES": visible}
-                code, printed = _logged(["flows.reproduce", name, *inputs], tree, more, log)
+                code, printed = _logged(["flows.reproduce", name, key, *inputs], tree, more, log)
     except (GitError, NoDevice, OSError) as error:
         return Failed(name=ELSEWHERE, message=f"{here}: {error}")
-    except Unreachable as error:
-        return Failed(name=AGAIN, message=f"{here}: {error}")
     if code == 0:
         return Completed(message=f"{here}: {_told(measured, name)}")
     full = "No space left" in printed

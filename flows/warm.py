@@ -39,6 +39,8 @@ PRELOAD = (
     "dvc.repo.push",
     "dvc.stage",
     "dvc_data.hashfile.tree",
+    "dvc_s3",
+    "s3fs",
     "flows.stage",
 )
 """What programs of this project import."""
@@ -91,7 +93,8 @@ def serve(address: Path) -> NoReturn:
     """Import what programs need, then fork one for each request that comes in on the socket `address`."""
     die_along()
     for name in PRELOAD:
-        importlib.import_module(name)
+        with contextlib.suppress(ImportError):
+            importlib.import_module(name)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     address.unlink(missing_ok=True)
     with socket.socket(socket.AF_UNIX) as door:

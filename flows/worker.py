@@ -100,12 +100,19 @@ def work(queue: str, name: str, slots: int, own: list[Device]) -> int:
 
 
 def announce(queue: str, name: str, slots: int, own: list[Device]) -> None:
-    """Make the pool, this worker's own queue in it and its devices known to the Prefect server; all may stand."""
+    """Make the pool, this worker's own queue in it and its devices known to the Prefect server; all may stand.
+
+    What the server takes to run here ended with the worker of this name before, and is told so.
+    """
     from prefect.client.orchestration import get_client
     from prefect.client.schemas.actions import WorkPoolCreate
+    from prefect.client.schemas.filters import FlowRunFilter
     from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
+    from prefect.states import Crashed
 
     devices.register(own)
+
+    left = {"work_queue_name": {"any_": [name]}, "state": {"type": {"any_": ["PENDING", "RUNNING", "CANCELLING"]}}}
 
     async def register() -> None:
         async with get_client() as client:
@@ -117,6 +124,8 @@ def announce(queue: str, name: str, slots: int, own: list[Device]) -> None:
                 await client.update_work_queue(found.id, concurrency_limit=slots, description=said)
             except ObjectNotFound:
                 await client.create_work_queue(name, work_pool_name=queue, concurrency_limit=slots, description=said)
+            for run in await client.read_flow_runs(flow_run_filter=FlowRunFilter.model_validate(left)):
+                await client.set_flow_run_state(run.id, Crashed(message=f"{name} was started anew"), force=True)
 
     if queue != "head":
         asyncio.run(register())
