@@ -10,16 +10,16 @@ from __future__ import annotations
 
 import math
 import os
-import sys
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
 from flows import devices
-from flows.graph import Stage
-from flows.records import Entry, Records
+from flows.graph import Refusal, Stage
+from flows.placement import Job, Worker, choose
+from flows.records import Records
+from flows.saying import say
 from flows.stage import AGAIN, ELSEWHERE
 
 SILENCE = float(os.environ.get("QUJING_SILENCE", "45"))
@@ -33,63 +33,6 @@ TRIES = 4
 
 PAUSES = (5.0, 20.0, 60.0)
 """Seconds before a stage is tried again after a host or the remote did not answer."""
-
-MARGIN = 1.15
-"""What is asked of a GPU for the peak that was measured last."""
-
-
-@dataclass
-class Job:
-    """A stage that somebody waits for."""
-
-    stage: Stage
-    key: str
-    parameters: dict[str, Any]
-    state: str = "waiting"  # waiting, placed, done, failed
-    message: str = ""  # why it failed
-    entry: Entry | None = None  # of dvc.lock, when done
-    worker: str = ""
-    run: UUID | None = None  # the flow run it is placed as
-    tries: int = 0
-    avoid: set[str] = field(default_factory=set)
-    since: float = field(default_factory=time.monotonic)  # when it began to wait
-    after: float = 0.0  # when it may be tried again
-
-    @property
-    def pool(self) -> str:
-        """The work pool it goes to."""
-        return str(self.stage.meta.get("queue", "cpu"))
-
-
-@dataclass
-class Worker:
-    """What a worker has, and what is placed on it now."""
-
-    name: str
-    slots: int
-    gib: list[int]  # of each of its GPUs
-    cores_taken: float = 0
-    gib_taken: float = 0
-    runs: int = 0
-
-    def can(self, job: Job) -> bool:
-        """Whether the job would fit if the worker were free."""
-        need = job.parameters["gpu_gib"]
-        return not need or sum(gib >= math.ceil(need) for gib in self.gib) >= job.parameters["gpus"]
-
-    def left(self, job: Job) -> float:
-        """What would be left with the job on it, GiB of its GPUs or cores; negative where it would wait."""
-        if self.runs >= self.slots:
-            return -math.inf
-        if job.parameters["gpu_gib"]:
-            return sum(self.gib) - self.gib_taken - math.ceil(job.parameters["gpu_gib"]) * job.parameters["gpus"]
-        return math.inf if self.gib else self.slots - self.cores_taken - min(job.parameters["cores"], self.slots)
-
-    def take(self, parameters: dict[str, Any]) -> None:
-        """Count what a run with these parameters takes."""
-        self.runs += 1
-        self.cores_taken += min(parameters.get("cores", 1), self.slots)
-        self.gib_taken += math.ceil(parameters.get("gpu_gib", 0)) * parameters.get("gpus", 1)
 
 
 class Fleet:
@@ -215,7 +158,9 @@ class Fleet:
             job.entry, job.state = job.entry or entry, "done"
         elif state.is_cancelled():
             job.state, job.message = "failed", "it was cancelled"
-        elif state.is_crashed() or state.name == ELSEWHERE:
+        elif state.is_crashed():
+            self._again(job, said, 0)
+        elif state.name == ELSEWHERE:
             job.avoid.add(job.worker)
             self._again(job, said, 0)
         elif state.name == AGAIN:
@@ -239,13 +184,9 @@ class Fleet:
             if job.state != "waiting" or now < job.after:
                 continue
             workers = self._workers.get(job.pool, [])
-            able = [worker for worker in workers if worker.can(job) and worker.name not in job.avoid]
-            fitting = [worker for worker in able if worker.left(job) >= 0]
-            in_line = [worker for worker in able if worker.gib_taken <= sum(worker.gib) and worker.runs < worker.slots]
-            if fitting:
-                self._start(job, min(fitting, key=lambda w: (w.left(job) if w.gib else -w.left(job), w.name)))
-            elif in_line and job.parameters["gpu_gib"]:
-                self._start(job, max(in_line, key=lambda w: (w.left(job), w.name)))
+            worker, able = choose(job, workers)
+            if worker:
+                self._start(job, worker)
             elif not able:
                 self._nobody(job, workers, now)
 
@@ -293,7 +234,7 @@ class Fleet:
             try:
                 self._deployments[pool] = self._client.read_deployment_by_name(f"stage/{pool}").id
             except ObjectNotFound as error:
-                raise SystemExit(
+                raise Refusal(
                     f"the server has no deployment stage/{pool}: add it to prefect.yaml, `prefect deploy --all`"
                 ) from error
         return self._deployments[pool]
@@ -302,18 +243,6 @@ class Fleet:
         response = self._client._client.post(path, json=body)
         response.raise_for_status()
         return response.json()
-
-
-def request(stage: Stage, measured: float | None) -> dict[str, Any]:
-    """What a stage asks of a machine; of a GPU, what was measured last and a margin where there was a measurement."""
-    asked = float(stage.meta.get("gpu_gib") or 0)
-    gib = math.ceil(measured * MARGIN) if asked and measured else asked
-    return {"cores": stage.meta.get("cores", 1), "gpus": int(stage.meta.get("gpus") or 1), "gpu_gib": gib}
-
-
-def say(sentence: str) -> None:
-    """A line on standard error."""
-    print(sentence, file=sys.stderr, flush=True)
 
 
 def _chunks(things: list[Any], size: int) -> Iterable[list[Any]]:

@@ -12,6 +12,10 @@ from pathlib import Path
 from typing import Any
 
 
+class Refusal(Exception):
+    """What was asked for cannot be done; the sentence says why, and the mend."""
+
+
 @dataclass(frozen=True)
 class Stage:
     """One stage of dvc.yaml, its templates resolved."""

@@ -21,11 +21,12 @@ from prefect import flow
 from prefect.artifacts import create_progress_artifact, create_table_artifact, update_progress_artifact
 from prefect.states import Completed, Failed, State
 
-from flows import graph
-from flows.fleet import Fleet, say
+from flows import branches, graph
+from flows.fleet import Fleet
 from flows.graph import Stage
 from flows.here import Here
 from flows.pools import Pools, measured, where
+from flows.saying import say
 
 TICK = 0.25
 """Seconds between looks at what runs."""
@@ -85,12 +86,24 @@ class Progress:
 
     def state(self) -> State:
         """How it ended, for Prefect and for the person who started it."""
-        open_ends = [name for name, how in self.outcome.items() if how in ("failed", "skipped")]
+        open_ends = [stage.name for stage in self.plan if self.outcome[stage.name] in ("failed", "skipped")]
         message = f"{len(self.outcome)} stages, {len(open_ends)} of them not done"
         if not open_ends:
             return Completed(message=message)
         whys = "; ".join(f"{name} failed: {why}" for name, why in self.why.items())
         return Failed(message=f"{message}: {', '.join(open_ends)}. {whys}")
+
+    def table(self) -> list[dict[str, Any]]:
+        """What became of each stage, a row a stage."""
+        return [
+            {
+                "stage": stage.name,
+                "outcome": self.outcome[stage.name],
+                "seconds": round(self.seconds.get(stage.name, 0), 1),
+                "why": self.why.get(stage.name, ""),
+            }
+            for stage in self.plan
+        ]
 
     def _left(self, last: Mapping[str, Mapping[str, float]]) -> float | None:
         """Seconds to the end if every stage starts when its inputs stand: the longest path of what is left."""
@@ -124,33 +137,49 @@ def drive(runs: list[Progress], look: Callable[[], None] = lambda: None) -> None
             run.place.close(interrupted)
 
 
-@flow(name="pipeline", validate_parameters=False, persist_result=False)
-def pipeline(root: Path = Path("."), here: bool = False, environment: dict[str, str] | None = None) -> State:
-    """Bring the graph at `root` up to date; the state it returns says how many stages are not done, and which."""
+@flow(name="pipeline", persist_result=False)
+def pipeline(
+    branch: str = "",
+    params: dict[str, Any] | None = None,
+    experiment: str = "",
+    push: bool = True,
+    here: bool = False,
+) -> State:
+    """Bring the graph up to date; the state it returns says how many stages are not done, which, and why.
+
+    Without `branch` that is the graph of this folder. With it, it is the tip of that branch in a tree of its own, with
+    `params` (dotted keys) changed, and what comes of it is committed to the branch, or kept as a DVC experiment.
+    """
+    if not branch:
+        return bring(Path("."), here).state()
+    with branches.tip(branch) as root:
+        branches.override(root, params or {})
+        state = bring(root, here).state()
+        if state.is_failed():
+            return state
+        if experiment:
+            said = f"kept as experiment {experiment}, {branches.experiment(root, experiment)[:7]}"
+        else:
+            said = branches.save(root, f"Reproduce {branch}", branch, push)
+        return Completed(message=f"{state.message}; {said}")
+
+
+def bring(root: Path, here: bool = False) -> Progress:
+    """Bring the graph at `root` up to date, over the pools where a server is configured; call it inside a flow."""
     root = root.resolve()
     plan = graph.stages(root)
     pools = bool(os.environ.get("PREFECT_API_URL")) and not here
     last = measured(root) if pools else {}
-    run = Progress(
-        plan, Pools(root, plan, Fleet(where(root), _own_id()), last, environment) if pools else Here(root, plan)
-    )
+    run = Progress(plan, Pools(root, plan, Fleet(where(root), own_id()), last) if pools else Here(root, plan))
     drive([run], _shown(run, last))
     if not pools and os.environ.get("QUJING_TRACKING", "").lower() != "off":
         subprocess.run([sys.executable, "-m", "stages.restored"], cwd=root, check=False)
-    rows = [
-        {
-            "stage": stage.name,
-            "outcome": run.outcome[stage.name],
-            "seconds": round(run.seconds.get(stage.name, 0), 1),
-            "why": run.why.get(stage.name, ""),
-        }
-        for stage in plan
-    ]
-    create_table_artifact(key="stages", table=rows, description="What became of each stage.")
-    return run.state()
+    create_table_artifact(key="stages", table=run.table(), description="What became of each stage.")
+    return run
 
 
-def _own_id() -> Any:
+def own_id() -> Any:
+    """The id of the flow run around this call, for what it starts to show below it."""
     from prefect.context import FlowRunContext
 
     context = FlowRunContext.get()

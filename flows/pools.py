@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from flows import graph, records, trees
-from flows.fleet import Fleet, Job, request
-from flows.graph import Stage
+from flows.fleet import Fleet
+from flows.graph import Refusal, Stage
+from flows.placement import Job, request
 from flows.records import Entry
 
 
@@ -51,7 +52,7 @@ class Pools:
         """`up to date` or `restored` where the stage need not run; its entry and outputs count from then on."""
         key = records.key_now(stage, self._outs, self.fleet.records, self.root)
         if key is None:
-            raise SystemExit(f"{stage.name} reads {', '.join(stage.deps)}, and not all of it is made by a stage")
+            raise Refusal(f"{stage.name} reads {', '.join(stage.deps)}, and not all of it is made by a stage")
         self._keys[stage.name] = key
         known = self.entries.get(stage.name)
         if known and records.key_of(known) == key and self._on_remote(stage.name, known):
@@ -130,7 +131,7 @@ def _digests(root: Path, stage: Stage) -> None:
     """Run the stage that needs no input and always runs: what is up to date depends on it."""
     done = graph.dvc(root, "--wait-for-lock", "repro", "--single-item", stage.name)
     if done.returncode:
-        raise SystemExit(f"{stage.name} failed: {graph.reason(done.stdout + done.stderr)}")
+        raise Refusal(f"{stage.name} failed: {graph.reason(done.stdout + done.stderr)}")
 
 
 def where(root: Path) -> Any:
@@ -141,7 +142,7 @@ def where(root: Path) -> Any:
     try:
         found.has("0" * 32)
     except NoRemoteError as error:
-        raise SystemExit(
+        raise Refusal(
             "machines hand data on through a DVC remote, and there is none: `dvc remote add -d NAME URL`"
         ) from error
     return found

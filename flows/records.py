@@ -65,7 +65,7 @@ class Records:
 
     def find(self, wanted: str) -> Entry | None:
         """The entry made from what `wanted` is the key of, if its outputs are still on the remote."""
-        entry = self._read(wanted) or self._earlier.get(wanted)
+        entry = self.record(wanted) or self._earlier.get(wanted)
         return entry if entry and all(self.has(out["md5"]) for out in entry.get("outs", [])) else None
 
     def keep(self, entry: Entry) -> None:
@@ -87,14 +87,19 @@ class Records:
         """Whether the remote holds that object (of a folder its list, which is pushed after its files)."""
         return patiently(lambda: self._odb.exists(md5), str(self._odb.path))
 
+    def read(self, md5: str) -> bytes:
+        """An object of the remote, whole."""
+        return patiently(lambda: self._odb.fs.cat_file(self._odb.oid_to_path(md5)), str(self._odb.path))
+
     def files(self, md5: str) -> dict[str, str]:
         """What a folder on the remote holds: relative path -> md5."""
         if md5 not in self._trees:
-            text = patiently(lambda: self._odb.fs.cat_file(self._odb.oid_to_path(md5)), str(self._odb.path))
-            self._trees[md5] = {file["relpath"]: file["md5"] for file in json.loads(text)}
+            self._trees[md5] = {file["relpath"]: file["md5"] for file in json.loads(self.read(md5))}
         return self._trees[md5]
 
-    def _read(self, wanted: str) -> Entry | None:
+    def record(self, wanted: str) -> Entry | None:
+        """The entry recorded under a key, whatever became of its outputs."""
+
         def read() -> Entry | None:
             try:
                 return json.loads(self._odb.fs.cat_file(self._path(wanted + ".json")))

@@ -7,6 +7,7 @@ may help (the remote did not answer, or the stage said so), 1 where the stage fa
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -24,6 +25,8 @@ def main(arguments: Sequence[str]) -> int:
     from dvc.exceptions import DvcException
 
     name, key, *inputs = arguments
+    logging.getLogger().handlers.clear()  # Prefect's, by which DVC would say everything twice
+    logging.getLogger("dvc.repo.scm_context").setLevel(logging.WARNING)
     try:
         reproduce(Path.cwd(), name, key, inputs)
     except Unreachable as error:

@@ -71,7 +71,7 @@ def stage(
     except (GitError, NoDevice, OSError) as error:
         return Failed(name=ELSEWHERE, message=f"{here}: {error}")
     if code == 0:
-        return Completed(message=f"{here}: {_told(measured, name)}")
+        return Completed(message=f"{here}: {_told(measured, name, printed)}")
     full = "No space left" in printed
     state = AGAIN if code == os.EX_TEMPFAIL else ELSEWHERE if full else "Failed"
     return Failed(name=state, message=f"{here}: {graph.reason(printed)}")
@@ -98,10 +98,10 @@ def _logged(arguments: list[str], cwd: Path, more: dict[str, str], log: Any) -> 
     return code, "\n".join(last)
 
 
-def _told(measured: Path, name: str) -> str:
+def _told(measured: Path, name: str, printed: str) -> str:
     """What the stage measured of itself, as a phrase; links the run to MLflow's where there is one."""
     if not measured.exists():
-        return "restored from its cache"
+        return "restored from its cache" if "is cached" in printed else "done"
     facts = json.loads(measured.read_text())
     if facts.get("run"):
         slug = "mlflow-" + re.sub("[^a-z0-9]+", "-", name.lower())

@@ -79,6 +79,7 @@ class Machines:
         }
         (folder / "prefect").mkdir(parents=True)
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        self.deployed = False
         self.start_s3()
         self.start_server()
 
@@ -155,7 +156,10 @@ class Machines:
         return self.folder / name
 
     def deploy(self, root: Path) -> None:
-        """Make the pools and deployments of prefect.yaml."""
+        """Make the pools and deployments of prefect.yaml, unless they are there."""
+        if self.deployed:
+            return
+        self.deployed = True
         for pool in ("cpu", "gpu", "head"):
             repository.run(
                 root, sys.executable, "-m", "prefect", "work-pool", "create", pool, "--type", "process", **self.settings
@@ -217,8 +221,8 @@ class Machines:
 
         return SyncPrefectClient(self.settings["PREFECT_API_URL"])
 
-    def objects(self) -> list[str]:
-        """What lies on the S3 remote."""
+    def objects(self) -> dict[str, bytes]:
+        """What lies on the S3 remote, by name."""
         import boto3
 
         client = boto3.client(
@@ -228,7 +232,8 @@ class Machines:
             aws_secret_access_key="test",
         )
         listed = client.list_objects_v2(Bucket=self.origin.stem).get("Contents", [])
-        return sorted(thing["Key"] for thing in listed)
+        bucket = self.origin.stem
+        return {t["Key"]: client.get_object(Bucket=bucket, Key=t["Key"])["Body"].read() for t in listed}
 
     def _spawn(
         self, name: str, command: list[str], folder: Path, more: dict[str, str], path: Path = repository.ROOT

@@ -1,0 +1,85 @@
+"""Runs on a branch: its tip in a tree of their own, params changed for the run, and what came of it committed.
+
+For flows that nobody watches. They work in a tree of the worker's clone, so that no one's checkout is touched.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from flows import trees
+from flows.graph import Refusal
+from flows.trees import GitError, git
+
+
+def home() -> Path:
+    """The clone of the worker around this process, or the folder it was started in."""
+    return Path(os.environ.get("QUJING_HOME", ".")).resolve()
+
+
+@contextmanager
+def tip(branch: str) -> Iterator[Path]:
+    """A tree with the newest commit of the branch on `origin`; raises `GitError` where there is no such branch."""
+    git(home(), "fetch", "--quiet", "origin", branch)
+    with trees.tree(home(), git(home(), "rev-parse", "FETCH_HEAD")) as tree:
+        yield tree
+
+
+def override(root: Path, params: Mapping[str, Any]) -> None:
+    """Set params.yaml's keys, dotted ("systems.vae.train.steps"); raises `Refusal` for a key that it has not."""
+    from dvc.utils.serialize import modify_yaml
+
+    if not params:
+        return
+    with modify_yaml(str(root / "params.yaml")) as values:
+        for key, value in params.items():
+            *parents, name = key.split(".")
+            section = values
+            for parent in parents:
+                section = section.get(parent) if isinstance(section, dict) else None
+            if not isinstance(section, dict) or name not in section:
+                raise Refusal(f"params.yaml has no key {key}")
+            section[name] = value
+
+
+def save(root: Path, message: str, branch: str, push: bool) -> str:
+    """Commit params.yaml and dvc.lock, and push them to the branch; returns what was done, in a phrase.
+
+    A branch that moved on meanwhile is taken in first, where the two changes do not touch.
+    """
+    if not git(root, "status", "--porcelain", "--", "params.yaml", "dvc.lock"):
+        return "nothing changed: no commit"
+    git(root, "add", "params.yaml", "dvc.lock")
+    who = {} if _known(root) else trees.AUTHOR
+    git(root, "commit", "--quiet", "-m", message, **who)
+    if not push:
+        git(root, "branch", "--force", f"qujing/{branch}", "HEAD")
+        return f"committed on qujing/{branch} of {home()}"
+    try:
+        git(root, "push", "--quiet", "origin", f"HEAD:refs/heads/{branch}")
+    except GitError:
+        git(root, "pull", "--quiet", "--rebase", "origin", branch, **who)
+        git(root, "push", "--quiet", "origin", f"HEAD:refs/heads/{branch}")
+    return f"pushed to {branch} as {git(root, 'rev-parse', '--short', 'HEAD')}"
+
+
+def experiment(root: Path, name: str) -> str:
+    """Keep the tree's params and dvc.lock as the DVC experiment `name` of its commit, on `origin`; returns its commit.
+
+    `dvc exp pull origin NAME` brings it, and the likes of `dvc exp show` know it then. An experiment is a commit under
+    refs/exps, named by the commit it starts from; `dvc exp save` would want all outputs to lie here.
+    """
+    base, commit = git(root, "rev-parse", "HEAD"), trees.snapshot(root)
+    git(root, "push", "--quiet", "--force", "origin", f"{commit}:refs/exps/{base[:2]}/{base[2:]}/{name}")
+    return commit
+
+
+def _known(root: Path) -> bool:
+    try:
+        return bool(git(root, "config", "user.email"))
+    except GitError:
+        return False
