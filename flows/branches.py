@@ -51,9 +51,10 @@ def save(root: Path, message: str, branch: str, push: bool) -> str:
 
     A branch that moved on meanwhile is taken in first, where the two changes do not touch.
     """
-    if not git(root, "status", "--porcelain", "--", "params.yaml", "dvc.lock"):
+    kept = [name for name in ("params.yaml", "dvc.lock") if (root / name).exists()]
+    if not git(root, "status", "--porcelain", "--", *kept):
         return "nothing changed: no commit"
-    git(root, "add", "params.yaml", "dvc.lock")
+    git(root, "add", *kept)
     who = {} if _known(root) else trees.AUTHOR
     git(root, "commit", "--quiet", "-m", message, **who)
     if not push:

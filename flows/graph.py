@@ -38,11 +38,11 @@ def stages(root: Path) -> list[Stage]:
 
     with Repo(str(root)) as repo:
         graph = get_active_graph(repo.index.graph)
-        plan = plan_repro(graph, collect_stages(repo, ["dvc.yaml"]))
+        plan = plan_repro(graph, collect_stages(repo, [str(root / "dvc.yaml")]))
         return [
             Stage(
-                stage.addressing,
-                tuple(sorted(needed.addressing for needed in graph.successors(stage))),
+                stage.name,
+                tuple(sorted(needed.name for needed in graph.successors(stage))),
                 stage.always_changed,
                 stage.meta or {},
                 stage.cmd,
