@@ -8,7 +8,7 @@ export QUJING_MIRROR ?= $(abspath $(wildcard ../shared/data))
 PYTHON ?= python3
 READY := .venv/.ready
 
-.PHONY: repro test lint check-real bench ui clean-spool
+.PHONY: repro test lint check-real bench ui server clean-spool
 
 repro: $(READY)  ## run the whole graph, then show what came out
 	dvc repro
@@ -33,6 +33,9 @@ bench: $(READY)  ## ratios against named peers
 ui: $(READY)  ## MLflow on 127.0.0.1:5000, and Prefect's pages where a server is configured
 	@test -z "$$PREFECT_API_URL" || echo "Prefect: $${PREFECT_API_URL%/api}"
 	mlflow ui --host 127.0.0.1 --port 5000 --backend-store-uri $${MLFLOW_TRACKING_URI:-sqlite:///mlflow.db}
+
+server: $(READY)  ## Prefect and MLflow for several machines, on 127.0.0.1, or elsewhere: make server HOST=10.0.0.5
+	python -m flows.server $(if $(HOST),--host $(HOST)) $(if $(DATA),--data $(DATA))
 
 clean-spool:  ## forget interrupted work and the pages that crawls have fetched
 	rm -rf .spool

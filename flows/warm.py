@@ -10,7 +10,6 @@ from __future__ import annotations
 import array
 import contextlib
 import ctypes
-import importlib
 import json
 import os
 import random
@@ -28,22 +27,6 @@ from typing import Any, NoReturn
 
 SOCKET = "QUJING_WARM"
 """The variable that says where the warm process listens."""
-
-PRELOAD = (
-    "prefect.flow_engine",
-    "prefect.events",
-    "prefect.artifacts",
-    "dvc.repo",
-    "dvc.repo.reproduce",
-    "dvc.repo.pull",
-    "dvc.repo.push",
-    "dvc.stage",
-    "dvc_data.hashfile.tree",
-    "dvc_s3",
-    "s3fs",
-    "flows.stage",
-)
-"""What programs of this project import."""
 
 GRACE = 15.0
 """Seconds that a program has between being told to stop and being killed."""
@@ -92,9 +75,7 @@ def run(
 def serve(address: Path) -> NoReturn:
     """Import what programs need, then fork one for each request that comes in on the socket `address`."""
     die_along()
-    for name in PRELOAD:
-        with contextlib.suppress(ImportError):
-            importlib.import_module(name)
+    _preload()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     address.unlink(missing_ok=True)
     with socket.socket(socket.AF_UNIX) as door:
@@ -106,6 +87,23 @@ def serve(address: Path) -> NoReturn:
                 if os.fork() == 0:
                     door.close()
                     os._exit(_attend(line))
+
+
+def _preload() -> None:
+    """Import what the programs of this project need, the S3 client where it is installed."""
+    import dvc.repo.pull
+    import dvc.repo.push
+    import dvc.repo.reproduce
+    import dvc_data.hashfile.tree
+    import prefect.artifacts
+    import prefect.events
+    import prefect.flow_engine
+
+    import flows.stage
+
+    with contextlib.suppress(ImportError):
+        import dvc_s3
+        import s3fs
 
 
 def _attend(line: socket.socket) -> int:

@@ -132,12 +132,34 @@ def claims() -> None:
 
 
 @app.command()
-def status() -> None:
+def status(
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
+) -> None:
     """Show which stages would run, why, and about how long they took last time.
 
     Example: `qujing status`
     """
-    raise typer.Exit(subprocess.run([sys.executable, "-m", "flows.status"], check=False).returncode)
+    raise typer.Exit(flows("status", *["--json"] * as_json))
+
+
+@app.command()
+def bisect(
+    metric: Annotated[str, typer.Argument(help="NAME.KEY: the number KEY of metrics/NAME.json.")],
+    good: Annotated[str, typer.Argument(help="An earlier commit, where the metric was as it should be.")],
+    bad: Annotated[str, typer.Argument(help="A later commit, where it is not.")] = "HEAD",
+) -> None:
+    """Find the commit that moved a metric, and what in it: code, params, graph, data or environment.
+
+    Results that any machine ever made are looked up; only what is still open is computed, beside your work tree.
+
+    Example: `qujing bisect new_words.f1 v0.1 HEAD`
+    """
+    raise typer.Exit(flows("bisect", metric, good, bad))
+
+
+def flows(name: str, *arguments: str) -> int:
+    """Run a program of `flows`, which nothing here imports; its exit code."""
+    return subprocess.run([sys.executable, "-m", f"flows.{name}", *arguments], check=False).returncode
 
 
 @app.command()

@@ -66,18 +66,21 @@ def _mlflow() -> Finding:
         return True, "tracking is off (QUJING_TRACKING)", ""
     if not address.startswith("http"):
         return True, address or "mlflow.db in this folder", ""
-    return _answers(f"{address.rstrip('/')}/health"), address, "start the server, or unset MLFLOW_TRACKING_URI"
+    return _answers(f"{address.rstrip('/')}/health"), address, "start it (make server), or unset MLFLOW_TRACKING_URI"
 
 
 def _prefect() -> Finding:
     address = os.environ.get("PREFECT_API_URL", "")
     if not address:
         return True, "no server configured: flows run on this machine", ""
-    return (
-        _answers(f"{address.rstrip('/')}/health"),
-        address,
-        "start it (prefect server start), or unset PREFECT_API_URL",
-    )
+    return _answers(f"{address.rstrip('/')}/health"), address, "start it (make server), or unset PREFECT_API_URL"
+
+
+def _database() -> Finding:
+    if os.environ.get("QUJING_DATABASE"):
+        return True, "make server uses the PostgreSQL of QUJING_DATABASE", ""
+    found = shutil.which("initdb") or next(Path("/usr/lib/postgresql").glob("*/bin/initdb"), None)
+    return True, f"make server uses {f'PostgreSQL in {Path(found).parent}' if found else 'SQLite'}", ""
 
 
 def _answers(address: str) -> bool:
@@ -97,4 +100,5 @@ CHECKS: dict[str, Callable[[], Finding]] = {
     "mirror": _mirror,
     "mlflow": _mlflow,
     "prefect": _prefect,
+    "database": _database,
 }

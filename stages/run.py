@@ -10,7 +10,6 @@ import hashlib
 import importlib
 import inspect
 import os
-import resource
 import sys
 import time
 import typing
@@ -20,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from stages.code import SECTIONS, family
-from stages.core import claims, files, machine, params, seeds, tables, tracking
+from stages.core import claims, distributed, files, machine, measuring, params, seeds, tables, torchrun, tracking
 from stages.core.errors import Refusal, Unreachable
 from stages.core.progress import say
 from stages.core.systems import Findings, Inputs
@@ -34,7 +33,7 @@ class Run:
     """The section `run`: what holds for every stage."""
 
     seed: int  # of Python, numpy and torch, before the stage starts
-    threads: int  # of one stage's array libraries
+    threads: int  # of one stage's array libraries, shared out among its processes
 
 
 @dataclass(frozen=True)
@@ -72,7 +71,12 @@ def main(arguments: list[str]) -> int:
         return 2
     phase, key = arguments
     try:
-        perform(phase, key)
+        gpus = processes(phase, key)
+        if gpus > 1 and distributed.world()[1] == 1:
+            torchrun.launch(gpus, "stages.run", phase, key)
+        else:
+            with torchrun.reported():
+                perform(phase, key)
     except Refusal as refusal:
         say(f"{phase}@{key}: {refusal}")
         return os.EX_TEMPFAIL if isinstance(refusal, Unreachable) else 1
@@ -82,18 +86,33 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
+def processes(phase: str, key: str) -> int:
+    """How many processes run the stage: a training's `gpus`, one a GPU (or so many on the CPU), else 1."""
+    if phase != "train":
+        return 1
+    row = params.pick(params.pick(params.load(), "the file", "systems"), "systems", key)
+    gpus = params.pick(row, f"systems.{key}", "gpus")
+    if not isinstance(gpus, int) or gpus < 1:
+        raise Refusal(f"params.yaml: systems.{key}.gpus is {gpus!r}, but it must be a whole number from 1")
+    return gpus
+
+
 def perform(phase: str, key: str) -> None:
-    """Run `phase` of the row `key`: the row's function, then its outputs, then MLflow."""
+    """Run `phase` of the row `key`: the row's function, then its outputs, then MLflow.
+
+    Of several processes that train together the first does all that comes after the function.
+    """
     values = params.load()
     run = params.typed(Run, params.pick(values, "the file", "run"), "run")
-    machine.prepare(run.threads)
+    rank, size = distributed.world()
+    machine.prepare(max(1, run.threads // size))
     row = read(values, phase, key)
     seeds.seed(run.seed)
     started = time.monotonic()
     inputs, findings = PHASES[phase](row)
-    seconds = time.monotonic() - started
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss + resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
-    facts = {"seconds": seconds, "peak_gib": peak / 2**20, **findings.facts}
+    if rank > 0:
+        return
+    facts = {**measuring.costs(time.monotonic() - started), **findings.facts}
     made = files.digest(row.made)
     findings = replace(findings, facts=facts, claims=[replace(c, system=key, made=made) for c in findings.claims])
     results = Path("results") / phase / key
@@ -101,14 +120,13 @@ def perform(phase: str, key: str) -> None:
     if phase == "evaluate":
         files.write_json(findings.metrics, Path("metrics") / f"{key}.json")
         draw(findings, Path("plots") / key)
-    took = Path(".spool/seconds") / f"{phase}@{key}"
-    took.parent.mkdir(parents=True, exist_ok=True)
-    took.write_text(f"{seconds:.1f}\n")
+    address = ""
     if not tracking.off():
         joins = made if phase == "evaluate" else ""
         home = family(phase, row.values)
         artifacts = [results, *([Path("plots") / key] if joins else [])]
-        tracking.record(f"{phase}@{key}", home, row.settings, inputs, made, findings, artifacts, joins)
+        address = tracking.record(f"{phase}@{key}", home, row.settings, inputs, made, findings, artifacts, joins)
+    measuring.leave(f"{phase}@{key}", facts, address)
 
 
 def read(values: dict[str, Any], phase: str, key: str) -> Row:
@@ -144,9 +162,11 @@ def train(row: Row) -> tuple[dict[str, Path], Findings]:
     """Data into a model; the spool holds checkpoints and goes when the model stands."""
     places = {name: path for name in ("input", "against") if (path := row.place(name))}
     kept = spool(row, places)
-    with files.replacing(row.made) as out:
+    with torchrun.making(row.made) as out:
         findings = row.function(Inputs(**places, spool=kept), row.settings, out)
-    files.remove(kept)
+        distributed.check()
+    if distributed.world()[0] == 0:
+        files.remove(kept)
     return places, findings
 
 
@@ -161,9 +181,10 @@ PHASES: params.Choices = {"crawl": crawl, "preprocess": preprocess, "train": tra
 
 
 def spool(row: Row, inputs: dict[str, Path]) -> Path:
-    """The folder outside DVC where a training keeps what it has so far: another one for other code or inputs."""
+    """The folder outside DVC where a training keeps what it has so far: another one for other code, inputs or gpus."""
     code = Path("code/train") / row.key
-    parts = [repr(row.settings), *(files.digest(path) for path in (*inputs.values(), code) if path.exists())]
+    digests = [files.digest(path) for path in (*inputs.values(), code) if path.exists()]
+    parts = [repr(row.settings), str(row.values["gpus"]), *digests]
     folder = Path(".spool/train") / f"{row.key}-{hashlib.md5(' '.join(parts).encode()).hexdigest()[:16]}"
     folder.mkdir(parents=True, exist_ok=True)
     return folder

@@ -120,7 +120,7 @@ client = MlflowClient(tracking.where())
 home = client.get_experiment_by_name("words").experiment_id
 (run,) = client.search_runs([home])
 assert run.data.tags["made"] == files.digest(__import__("pathlib").Path("models/new_words"))
-assert {"f1", "seconds"} <= set(run.data.metrics), run.data.metrics
+assert {"f1", "train/seconds", "evaluate/seconds"} <= set(run.data.metrics), run.data.metrics
 assert {d.dataset.name for d in run.inputs.dataset_inputs} == {"data/texts", "data/gold"}
 """
     run(finished, sys.executable, "-c", code)

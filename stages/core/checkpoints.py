@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from stages.core import distributed
 from stages.core.errors import Refusal, one_line
 from stages.core.files import replacing
 
@@ -24,7 +25,12 @@ class Checkpoint:
         self.path = Path(folder) / "checkpoint.safetensors"
 
     def save(self, tensors: dict[str, torch.Tensor], values: dict[str, Any]) -> None:
-        """Replace the last state by this one; a kill leaves the last one or this one, never half of either."""
+        """Replace the last state by this one; a kill leaves the last one or this one, never half of either.
+
+        Of several processes that train together the first one's state is kept.
+        """
+        if distributed.world()[0] > 0:
+            return
         from safetensors.torch import save_file
 
         whole = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}

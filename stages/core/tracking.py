@@ -1,12 +1,14 @@
 """MLflow, by content: a run carries the md5 of what it made, and is found again by it.
 
 The only module that imports mlflow. Set QUJING_TRACKING=off to run without it, MLFLOW_TRACKING_URI to use a server;
-without one the runs go to mlflow.db in the repository.
+without one the runs go to mlflow.db in the repository. QUJING_PARENT_RUN names the run under which new runs nest,
+QUJING_COMMIT the commit that they carry where the HEAD of git would not be it.
 """
 
 from __future__ import annotations
 
 import os
+import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -21,13 +23,18 @@ from stages.core.systems import Findings
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities import Run
 
 BATCH = 1000
 """Metrics that MLflow takes in one request."""
 
 
-PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_TIMEOUT": "20"}
-"""How long a server is waited for; the environment may say otherwise."""
+MANNERS = {
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+}
+"""How long a server is waited for, and that its client prints nothing; the environment may say otherwise."""
 
 
 def off() -> bool:
@@ -44,62 +51,65 @@ def record(
     findings: Findings,
     artifacts: Sequence[Path],
     continues: str = "",
-) -> None:
-    """Write one execution of `stage` into MLflow.
+) -> str:
+    """Write one execution of `stage` into MLflow; returns where its run is read in a browser, "" where it is nowhere.
 
     `made` is the digest of what it made, `inputs` what it read (each becomes a data set whose digest is DVC's id).
     With `continues`, the digest of a model, the run that made that model is gone on with; where this server never saw
-    it being made, a light run tagged `restored_from` stands in. The name of the run is the row's. Where MLflow does not
-    answer, a sentence says so and the stage is no worse for it: `python -m stages.restored` fills the hole later.
+    it being made, a light run tagged `restored_from` stands in. The name of the run is the row's. Metrics keep their
+    names, facts become PHASE/NAME ("train/seconds"), so that an evaluation overwrites none of its training's. Where
+    MLflow does not answer, a sentence says so and the stage is no worse for it: `python -m stages.restored` fills the
+    hole later.
     """
     from mlflow.entities import Metric, Param, RunTag
 
-    with _forgiving(f"{stage} is done, but MLflow at {where()} took no record of it"):
-        client = _client()
-        home = _experiment(client, experiment)
-        name = stage.partition("@")[2]
-        run = _find(client, home, continues) if continues else None
-        if run is None:
-            tags = {"mlflow.runName": name, "made": made or continues}
-            if continues:
-                tags["restored_from"] = continues
-            run = client.create_run(home, tags=tags).info.run_id
+    phase, _, name = stage.partition("@")
+    address = ""
+    with forgiving(f"{stage} is done, but MLflow at {where()} took no record of it"):
+        mlflow = client()
+        home = home_of(mlflow, experiment)
+        found = find(mlflow, home, continues) if continues else None
+        run = found.info.run_id if found else _start(mlflow, home, name, made or continues, bool(continues))
         now = int(time.time() * 1000)
-        metrics = [Metric(key, value, now, 0) for key, value in {**findings.metrics, **findings.facts}.items()]
+        values = {**findings.metrics, **{f"{phase}/{key}": value for key, value in findings.facts.items()}}
+        metrics = [Metric(key, value, now, 0) for key, value in values.items()]
         metrics += [Metric(k, v, now, step) for k, column in findings.history.items() for step, v in enumerate(column)]
         for start in range(0, len(metrics), BATCH):
-            client.log_batch(run, metrics=metrics[start : start + BATCH])
-        flat = [Param(key, str(value)[:500]) for key, value in _flat(settings, stage.partition("@")[0])]
+            mlflow.log_batch(run, metrics=metrics[start : start + BATCH])
+        flat = [Param(key, str(value)[:500]) for key, value in _flat(settings, phase)]
         for start in range(0, len(flat), 100):
-            client.log_batch(run, params=_new(client, run, flat[start : start + 100]))
-        client.log_batch(run, tags=[RunTag("stage", stage)])
-        client.log_inputs(run, datasets=[_dataset(name, path) for name, path in inputs.items()])
+            mlflow.log_batch(run, params=_new(mlflow, run, flat[start : start + 100]))
+        mlflow.log_batch(run, tags=[RunTag("stage", stage)])
+        mlflow.log_inputs(run, datasets=[_dataset(name, path) for name, path in inputs.items()])
         for folder in artifacts:
             if any(folder.iterdir()):
-                client.log_artifacts(run, str(folder), artifact_path=stage.partition("@")[0])
-        client.set_terminated(run)
+                mlflow.log_artifacts(run, str(folder), artifact_path=phase)
+        mlflow.set_terminated(run)
+        if where().startswith("http"):
+            address = f"{where().rstrip('/')}/#/experiments/{home}/runs/{run}"
+    return address
 
 
 def restored(experiment: str, name: str, made: str, metrics: Mapping[str, float]) -> bool:
     """Give a model that came from a cache a light run tagged `restored_from`, unless a run with it stands already."""
     from mlflow.entities import Metric
 
-    client = _client()
-    home = _experiment(client, experiment)
-    if _find(client, home, made):
+    mlflow = client()
+    home = home_of(mlflow, experiment)
+    if find(mlflow, home, made):
         return False
-    run = client.create_run(home, tags={"mlflow.runName": name, "made": made, "restored_from": made}).info.run_id
+    run = _start(mlflow, home, name, made, restored=True)
     now = int(time.time() * 1000)
-    client.log_batch(run, metrics=[Metric(key, value, now, 0) for key, value in metrics.items()])
-    client.set_terminated(run)
+    mlflow.log_batch(run, metrics=[Metric(key, value, now, 0) for key, value in metrics.items()])
+    mlflow.set_terminated(run)
     return True
 
 
 def answers() -> bool:
     """Whether MLflow can be written to; says so in a sentence where not."""
     fine = False
-    with _forgiving(f"MLflow at {where()} does not answer"):
-        _client().search_experiments(max_results=1)
+    with forgiving(f"MLflow at {where()} does not answer"):
+        client().search_experiments(max_results=1)
         fine = True
     return fine
 
@@ -109,8 +119,19 @@ def where() -> str:
     return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{Path.cwd() / 'mlflow.db'}"
 
 
+def commit() -> str:
+    """The commit that runs carry: QUJING_COMMIT, else the HEAD of git in the current folder, "" where there is none."""
+    if named := os.environ.get("QUJING_COMMIT"):
+        return named
+    try:
+        head = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
+    except OSError:
+        return ""
+    return head.stdout.strip() if head.returncode == 0 else ""
+
+
 @contextmanager
-def _forgiving(sentence: str) -> Iterator[None]:
+def forgiving(sentence: str) -> Iterator[None]:
     """Turn MLflow's failure in the block into a sentence: what was computed is worth more than its record."""
     from mlflow.exceptions import MlflowException
 
@@ -120,9 +141,12 @@ def _forgiving(sentence: str) -> Iterator[None]:
         say(f"{sentence}: {one_line(error)[:200]}")
 
 
-def _client() -> MlflowClient:
-    """A client; a local database is brought up to date under a lock first, as parallel first writers destroy it."""
-    for name, value in PATIENCE.items():
+def client() -> MlflowClient:
+    """A client of `where()`.
+
+    A local database is brought up to date under a lock first: parallel first writers destroy it.
+    """
+    for name, value in MANNERS.items():
         os.environ.setdefault(name, value)
     from filelock import FileLock
     from mlflow import MlflowClient
@@ -132,31 +156,40 @@ def _client() -> MlflowClient:
     lock = Path(".spool/mlflow.lock")
     lock.parent.mkdir(exist_ok=True)
     with FileLock(lock):
-        client = MlflowClient(where())
-        client.search_experiments(max_results=1)
-    return client
+        mlflow = MlflowClient(where())
+        mlflow.search_experiments(max_results=1)
+    return mlflow
 
 
-def _experiment(client: MlflowClient, name: str) -> str:
+def home_of(mlflow: MlflowClient, name: str) -> str:
     """The id of the experiment of that name, made if it is new (by another process meanwhile, perhaps)."""
     from mlflow.exceptions import MlflowException
 
-    if found := client.get_experiment_by_name(name):
+    if found := mlflow.get_experiment_by_name(name):
         return found.experiment_id
     place = f"file://{Path.cwd() / 'mlartifacts' / name}" if where().startswith("sqlite:") else None
     try:
-        return client.create_experiment(name, artifact_location=place)
+        return mlflow.create_experiment(name, artifact_location=place)
     except MlflowException:
-        found = client.get_experiment_by_name(name)
+        found = mlflow.get_experiment_by_name(name)
         if found is None:
             raise
         return found.experiment_id
 
 
-def _find(client: MlflowClient, experiment: str, made: str) -> str | None:
-    """The newest run that carries `made`."""
-    found = client.search_runs([experiment], f"tags.made = '{made}'", max_results=1)
-    return found[0].info.run_id if found else None
+def find(mlflow: MlflowClient, experiment: str, made: str) -> Run | None:
+    """The newest run of an experiment (its id) that carries `made`."""
+    found = mlflow.search_runs([experiment], f"tags.made = '{made}'", max_results=1)
+    return found[0] if found else None
+
+
+def _start(mlflow: MlflowClient, experiment: str, name: str, made: str, restored: bool) -> str:
+    """A new run, named and tagged, under the parent that the environment names; its id."""
+    tags = {"mlflow.runName": name, "made": made}
+    tags |= {"restored_from": made} if restored else {}
+    tags |= {"mlflow.parentRunId": parent} if (parent := os.environ.get("QUJING_PARENT_RUN")) else {}
+    tags |= {"mlflow.source.git.commit": known} if (known := commit()) else {}
+    return mlflow.create_run(experiment, tags=tags).info.run_id
 
 
 def _dataset(name: str, path: Path) -> Any:
@@ -166,9 +199,9 @@ def _dataset(name: str, path: Path) -> Any:
     return DatasetInput(dataset, tags=[InputTag("mlflow.data.context", name)])
 
 
-def _new(client: MlflowClient, run: str, wanted: list[Any]) -> list[Any]:
+def _new(mlflow: MlflowClient, run: str, wanted: list[Any]) -> list[Any]:
     """The params that the run does not hold yet: MLflow refuses to change one, and an evaluation may be repeated."""
-    have = client.get_run(run).data.params
+    have = mlflow.get_run(run).data.params
     return [param for param in wanted if param.key not in have]
 
 
