@@ -8,7 +8,7 @@ export QUJING_MIRROR ?= $(abspath $(wildcard ../shared/data))
 PYTHON ?= python3
 READY := .venv/.ready
 
-.PHONY: repro test lint check-real bench ui server clean-spool
+.PHONY: repro test lint check-real bench ui server worker clean-spool
 
 repro: $(READY)  ## run the whole graph, then show what came out
 	dvc repro
@@ -29,6 +29,7 @@ check-real: $(READY)  ## slow checks, and checks on the real data in QUJING_MIRR
 
 bench: $(READY)  ## ratios against named peers
 	python -m benchmarks.bench_words
+	python -m benchmarks.bench_dispatch
 
 ui: $(READY)  ## MLflow on 127.0.0.1:5000, and Prefect's pages where a server is configured
 	@test -z "$$PREFECT_API_URL" || echo "Prefect: $${PREFECT_API_URL%/api}"
@@ -36,6 +37,10 @@ ui: $(READY)  ## MLflow on 127.0.0.1:5000, and Prefect's pages where a server is
 
 server: $(READY)  ## Prefect and MLflow for several machines, on 127.0.0.1, or elsewhere: make server HOST=10.0.0.5
 	python -m flows.server $(if $(HOST),--host $(HOST)) $(if $(DATA),--data $(DATA))
+
+worker: $(READY)  ## take stages on this machine: make worker QUEUE=gpu GPU=0, with PREFECT_API_URL set
+	python -m flows.worker --queue $(or $(QUEUE),cpu) $(if $(GPU),--gpu $(GPU)) $(if $(GIB),--gib $(GIB)) \
+		$(if $(SLOTS),--slots $(SLOTS)) $(if $(NAME),--name $(NAME))
 
 clean-spool:  ## forget interrupted work and the pages that crawls have fetched
 	rm -rf .spool

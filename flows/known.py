@@ -80,5 +80,5 @@ def there(root: Path, md5s: set[str], seconds: float = 2.0) -> set[str]:
 
     asking = threading.Thread(target=ask, daemon=True)
     asking.start()
-    found.clear()
+    asking.join(seconds)
     return set(found)

@@ -1,7 +1,10 @@
 """Three machines: the lock of one, nothing computed on the head, and nothing computed twice."""
 
+import sys
+
 import pytest
 import repository
+import yaml
 from machines import Machines, real
 
 
@@ -44,3 +47,35 @@ def test_three_machines_make_the_lock_of_one(machines):
     assert len(machines.runs()) == 8, "nothing was dispatched again"
     repository.dvc(fresh, "pull", "-q", **machines.settings)
     assert repository.dvc(fresh, "status", **machines.settings).split() == ["code:", "always", "changed"]
+
+
+@pytest.mark.slow
+def test_a_sweep_shares_what_its_points_share(machines):
+    """A deployment on the pool `head`, as the README starts it: two points, experiments that DVC knows."""
+    machines.found(real, "sweep")
+    head = machines.clone("sweep-head")
+    machines.deploy(head)
+    mirror = {"QUJING_MIRROR": str(head / "mirror")}
+    machines.worker("sweep-cpu", "--queue", "cpu", "--slots", "2", **mirror)
+    machines.worker("sweep-gpu", "--queue", "gpu", "--gpu", "0", "--gib", "8", **mirror)
+    machines.worker("sweep-main", "--queue", "head", "--slots", "1", **mirror)
+    branch = repository.run(head, "git", "symbolic-ref", "--short", "HEAD").strip()
+    asked = ["-p", 'grid={"systems.new_words.train.order": [3, 4]}', "-p", f'branch="{branch}"', "--watch"]
+    command = [sys.executable, "-m", "prefect", "deployment", "run", "sweep/sweep", *asked]
+    printed = repository.run(head, *command, **machines.settings)
+    assert "Completed" in printed, printed + machines.log("sweep-main")
+    ran = [name for name, _ in machines.runs() if name.partition("@")[0] in ("crawl", "preprocess", "train")]
+    before = ["crawl@texts", "preprocess@gold", "preprocess@texts", "train@new_words", "train@words_on_gpu"]
+    for name in before if ran.count("crawl@texts") > 1 else []:
+        ran.remove(name)  # of the test before
+    assert sorted(ran) == [*before[:3], "train@new_words", "train@new_words", "train@words_on_gpu"]
+    names = repository.dvc(head, "exp", "list", "--name-only", "origin").split()
+    assert len(names) == 2
+    repository.dvc(head, "exp", "pull", "--no-cache", "origin", *names)
+    orders = [repository.run(head, "git", "show", f"{name}:params.yaml") for name in _commits(head)]
+    assert sorted(yaml.safe_load(text)["systems"]["new_words"]["train"]["order"] for text in orders) == [3, 4]
+    assert not machines.unfinished()
+
+
+def _commits(root):
+    return repository.run(root, "git", "for-each-ref", "--format=%(objectname)", "refs/exps").split()
