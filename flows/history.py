@@ -66,8 +66,8 @@ class History:
     def commits(self, good: str, bad: str) -> list[tuple[str, str]]:
         """Commits and their subjects from `good` to `bad` along first parents; raises `Failure` for wrong names."""
         first, last = self._commit(good), self._commit(bad)
-        shape = "--format=%H%x09%P%x09%s"
-        listed = trees.git(self.root, "log", "--first-parent", "--reverse", shape, f"{first}..{last}")
+        how = ("--first-parent", "--reverse", "--format=%H%x09%P%x09%s")
+        listed = trees.git(self.root, "log", *how, f"{first}..{last}")
         found = [line.split("\t", 2) for line in listed.splitlines()]
         if not found or first not in found[0][1].split()[:1]:
             raise Failure(f"{good} is not before {bad} along first parents")
@@ -81,13 +81,14 @@ class History:
         """Each commit with what is known of it; nothing is run but the digests of its code."""
         last: Point | None = None
         for commit, subject in commits:
-            if last and not self.differ(
-                last.commit, commit, {CODE, "dvc.yaml", "dvc.lock"} | last.params() | last.files()
-            ):
-                last = replace(last, commit=commit, subject=subject)
-            else:
-                last = self.look(Point(commit, subject))
+            last = self._same(last, commit) if last else None
+            last = replace(last, commit=commit, subject=subject) if last else self.look(Point(commit, subject))
             yield last
+
+    def _same(self, last: Point, commit: str) -> Point | None:
+        """The last point, if nothing that decides it is another in `commit`."""
+        files = {CODE, "dvc.yaml", "dvc.lock"} | last.params() | last.files()
+        return None if last.failure or self.differ(last.commit, commit, files) else last
 
     def differ(self, one: str, other: str, paths: set[str]) -> bool:
         """Whether any of the paths in git is not the same in both commits."""
@@ -133,10 +134,8 @@ class History:
                 made |= {out["path"]: out["md5"] for out in entry["outs"]}
             else:
                 made |= dict.fromkeys(stage.outs, f"?{key}")
-        value = self._value(made[self.file])
-        return replace(
-            point, recipe=recipe, chain=chain, keys=keys, entries=entries, value=value, ran=(*point.ran, *ran)
-        )
+        point = replace(point, recipe=recipe, chain=chain, keys=keys, entries=entries, ran=(*point.ran, *ran))
+        return replace(point, value=self._value(made[self.file]))
 
     def _holds(self, path: str, made: Mapping[str, str], recipe: Recipe) -> str:
         """The md5 of an input, or what decides it where that is not known."""
@@ -179,10 +178,10 @@ class History:
     def _value(self, md5: str) -> float | None:
         """The metric, None where it is not known; raises `Failure` where the file has no such number."""
         try:
-            values = json.loads(self.known.read(md5)) if not md5.startswith("?") else None
+            values = {} if md5.startswith("?") else json.loads(self.known.read(md5))
         except FileNotFoundError:
-            return None
-        if values is None:
+            values = {}
+        if not values:
             return None
         if not isinstance(values.get(self.field), int | float):
             numbers = ", ".join(key for key, value in values.items() if isinstance(value, int | float))

@@ -72,7 +72,7 @@ def of_tree(tree: Path) -> Recipe:
         with chdir(tree):  # DVC names stages as seen from here
             plan = graph.stages(tree)
     except DvcException as error:
-        raise Failure(f"its graph cannot be read: {error}") from error
+        raise Failure(f"its graph cannot be read: {' '.join(str(error).split())}") from error
     always = [stage for stage in plan if stage.always]
     for stage in always:
         done = subprocess.run(stage.cmd, shell=True, cwd=tree, capture_output=True, text=True, check=False)

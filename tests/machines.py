@@ -12,6 +12,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +21,9 @@ from urllib.request import urlopen
 import repository
 import yaml
 
+from flows import database
+from flows.server import MANY_WORKERS
+
 SETTINGS = {
     "QUJING_TRACKING": "off",
     "QUJING_SILENCE": "8",
@@ -27,7 +31,7 @@ SETTINGS = {
     "PREFECT_WORKER_HEARTBEAT_SECONDS": "2",
     "PREFECT_WORKER_QUERY_SECONDS": "0.5",
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-    "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
+    **MANY_WORKERS,
     "PREFECT_SERVER_CONCURRENCY_MAXIMUM_CONCURRENCY_SLOT_WAIT_SECONDS": "1",
     "DO_NOT_TRACK": "1",
     "AWS_ACCESS_KEY_ID": "test",
@@ -78,6 +82,12 @@ class Machines:
             "PREFECT_HOME": str(folder / "prefect"),
         }
         (folder / "prefect").mkdir(parents=True)
+        self._data = Path(tempfile.mkdtemp(prefix="qujing-database-"))
+        self._data.chmod(0o755)  # PostgreSQL may run as another user
+        self._database = database.choose(self._data)
+        if self._database.service:
+            self._database.service.start()
+        database.make_databases(self._database)
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self.deployed = False
         self.start_s3()
@@ -101,7 +111,8 @@ class Machines:
     def start_server(self) -> None:
         """The Prefect server; the database survives a restart."""
         command = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(self.api)]
-        self._spawn("server", command, self.folder, self.settings)
+        where = {"PREFECT_API_DATABASE_CONNECTION_URL": self._database.prefect, **self._database.environment}
+        self._spawn("server", command, self.folder, self.settings | where)
         until(self._healthy, 120, "the Prefect server")
 
     def stop(self, name: str, how: int = signal.SIGKILL) -> None:
@@ -119,6 +130,9 @@ class Machines:
         for name in list(self.processes):
             self.stop(name)
         self.stop_s3()
+        if self._database.service:
+            self._database.service.stop()
+        shutil.rmtree(self._data)
 
     def _healthy(self) -> bool:
         try:

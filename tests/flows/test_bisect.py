@@ -156,6 +156,20 @@ def test_what_the_user_has_not_committed_yet_is_known_too(history):
     assert past.known.find(records.key_of({"cmd": "own"})) == {"cmd": "own"}
 
 
+def test_a_broken_commit_is_stepped_over_and_its_repair_is_noticed(history, monkeypatch):
+    """Params that cannot be read, then the same code with readable ones."""
+    monkeypatch.setenv("PATH", environment(history.folder)["PATH"])
+    run(history.folder, "git", "stash", "-q")
+    run(history.folder, "git", "checkout", "-q", "-b", "broken", "params~19")
+    history.commit("Break", "params.yaml", "seed: 0", "seed: [0")
+    history.commit("Repair", "params.yaml", "seed: [0", "seed: 0")
+    past = History(history.folder, "new_words.f1")
+    whole, broken, repaired = past.points(past.commits("broken~2", "broken"))
+    run(history.folder, "git", "checkout", "-q", "params")
+    assert broken.failure.startswith("its graph cannot be read: ")
+    assert (repaired.failure, repaired.value) == ("", whole.value)
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
