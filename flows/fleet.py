@@ -11,7 +11,6 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Iterable
 from typing import Any
 from uuid import UUID
 
@@ -27,6 +26,9 @@ SILENCE = float(os.environ.get("QUJING_SILENCE", "45"))
 
 PATIENCE = float(os.environ.get("QUJING_PATIENCE", "600"))
 """Seconds that a stage waits for any worker that could take it."""
+
+TICK = 0.5
+"""Seconds between looks at the server."""
 
 TRIES = 4
 """How often a stage is started at most, where its failure may not be its own."""
@@ -48,7 +50,8 @@ class Fleet:
         self._deployments: dict[str, UUID] = {}
         self._signs: dict[str, tuple[Any, float]] = {}  # worker -> last heartbeat, and when this process saw it
         self._workers: dict[str, list[Worker]] = {}
-        self._looked, self._away, self._said = 0.0, 0.0, 0.0
+        self._busy: dict[UUID, Any] = {}  # the runs under way in our pools
+        self._ticked, self._looked, self._away, self._said = 0.0, 0.0, 0.0, 0.0
 
     def submit(self, stage: Stage, key: str, parameters: dict[str, Any]) -> Job:
         """Have a stage reproduced, unless that is under way."""
@@ -61,8 +64,10 @@ class Fleet:
         import httpx
         from prefect.exceptions import PrefectException
 
-        if not any(job.state in ("waiting", "placed") for job in self.jobs.values()):
+        open_ends = any(job.state in ("waiting", "placed") for job in self.jobs.values())
+        if not open_ends or time.monotonic() - self._ticked < TICK:
             return
+        self._ticked = time.monotonic()
         try:
             self._look()
             self._watch()
@@ -90,13 +95,13 @@ class Fleet:
         if time.monotonic() - self._looked > 2.0 or not pools <= set(self._workers):
             self._looked = time.monotonic()
             self._workers = {pool: self._alive(pool) for pool in pools}
-        for pool in pools:
-            for worker in self._workers[pool]:
-                worker.runs, worker.cores_taken, worker.gib_taken = 0, 0, 0
-            named = {worker.name: worker for worker in self._workers[pool]}
-            for run in self._unfinished(pool):
-                if run.work_queue_name in named:
-                    named[run.work_queue_name].take(run.parameters)
+        named = {worker.name: worker for pool in pools for worker in self._workers[pool]}
+        for worker in named.values():
+            worker.runs, worker.cores_taken, worker.gib_taken = 0, 0, 0
+        self._busy = {run.id: run for run in self._unfinished(pools)}
+        for run in self._busy.values():
+            if run.work_queue_name in named:
+                named[run.work_queue_name].take(run.parameters)
 
     def _alive(self, pool: str) -> list[Worker]:
         found = []
@@ -113,14 +118,14 @@ class Fleet:
                 found.append(Worker(worker.name, queue["concurrency_limit"] or 1, gib))
         return found
 
-    def _unfinished(self, pool: str) -> list[Any]:
+    def _unfinished(self, pools: set[str]) -> list[Any]:
         from prefect.client.schemas.filters import FlowRunFilter, WorkPoolFilter, WorkPoolFilterName
         from prefect.client.schemas.objects import StateType
 
         busy = {"type": {"any_": [StateType.SCHEDULED, StateType.PENDING, StateType.RUNNING, StateType.CANCELLING]}}
         return self._client.read_flow_runs(
             flow_run_filter=FlowRunFilter.model_validate({"state": busy}),
-            work_pool_filter=WorkPoolFilter(name=WorkPoolFilterName(any_=[pool])),
+            work_pool_filter=WorkPoolFilter(name=WorkPoolFilterName(any_=sorted(pools))),
         )
 
     def _watch(self) -> None:
@@ -128,21 +133,20 @@ class Fleet:
         from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
         from prefect.states import Crashed
 
-        placed = {job.run: job for job in self.jobs.values() if job.state == "placed"}
-        if not placed:
-            return
+        placed = {job.run: job for job in self.jobs.values() if job.state == "placed" and job.run}
         alive = {worker.name for workers in self._workers.values() for worker in workers}
-        for ids in _chunks([run for run in placed if run], 200):
-            for run in self._client.read_flow_runs(flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=ids))):
-                job = placed[run.id]
-                if run.state.is_completed():
-                    self._completed(job)
-                elif run.state.is_final():
-                    self._ended(job, run.state)
-                elif job.worker not in alive:
-                    lost: Any = Crashed(message=f"{job.worker} gave no sign of life for {SILENCE:.0f} s")
-                    self._client.set_flow_run_state(run.id, lost, force=True)
-                    self._ended(job, lost)
+        for run in self._busy.values():  # also what another head left behind
+            if run.work_queue_name in self._signs and run.work_queue_name not in alive:
+                lost: Any = Crashed(message=f"{run.work_queue_name} gave no sign of life for {SILENCE:.0f} s")
+                self._client.set_flow_run_state(run.id, lost, force=True)
+                if run.id in placed:
+                    self._ended(placed[run.id], lost)
+        if ended := [run for run in placed if run not in self._busy]:
+            for found in self._client.read_flow_runs(flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=ended))):
+                if found.state.is_completed():
+                    self._completed(placed[found.id])
+                elif found.state.is_final():
+                    self._ended(placed[found.id], found.state)
 
     def _completed(self, job: Job) -> None:
         job.entry = self.records.find(job.key)
@@ -243,7 +247,3 @@ class Fleet:
         response = self._client._client.post(path, json=body)
         response.raise_for_status()
         return response.json()
-
-
-def _chunks(things: list[Any], size: int) -> Iterable[list[Any]]:
-    return (things[start : start + size] for start in range(0, len(things), size))

@@ -91,13 +91,40 @@ def serve(address: Path) -> NoReturn:
 
 def _preload() -> None:
     """Import what the programs of this project need, the S3 client where it is installed."""
+    import dulwich.client
+    import dulwich.worktree
+    import dvc.cachemgr
+    import dvc.data_cloud
+    import dvc.repo.artifacts
+    import dvc.repo.datasets
+    import dvc.repo.graph
+    import dvc.repo.index
+    import dvc.repo.metrics
+    import dvc.repo.params
+    import dvc.repo.plots
     import dvc.repo.pull
     import dvc.repo.push
     import dvc.repo.reproduce
+    import dvc.repo.stage
+    import dvc.repo.trie
+    import dvc.repo.worktree
+    import dvc.rwlock
+    import dvc.scm
+    import dvc.utils.strictyaml
+    import dvc_data.hashfile.status
     import dvc_data.hashfile.tree
+    import dvc_data.index.checkout
+    import dvc_data.index.fetch
+    import dvc_data.index.push
+    import dvc_render.vega
+    import fsspec.implementations.memory
+    import networkx
+    import platformdirs
     import prefect.artifacts
     import prefect.events
     import prefect.flow_engine
+    import ruamel.yaml
+    import scmrepo.git
 
     import flows.stage
 
