@@ -19,6 +19,7 @@ from flows.fleet import Fleet
 from flows.graph import Refusal, Stage
 from flows.placement import Job, request
 from flows.records import Entry
+from flows.saying import say
 
 
 class Pools:
@@ -46,6 +47,8 @@ class Pools:
         self._keys: dict[str, str] = {}
         self._jobs: dict[str, Job] = {}
         self.commit = trees.snapshot(root)
+        if unknown := trees.unknown(root):
+            say(f"git does not know {', '.join(unknown)}, so no worker will have it: `git add` what stages need")
         trees.publish(root, self.commit)
 
     def stands(self, stage: Stage) -> str | None:

@@ -59,6 +59,11 @@ def snapshot(root: Path) -> str:
     return git(root, "commit-tree", tree, "-p", head, "-m", "The work tree as it stands", **AUTHOR, **dates)
 
 
+def unknown(root: Path) -> list[str]:
+    """Files among the stages' code that git does not know, so that no snapshot has them."""
+    return git(root, "ls-files", "--others", "--exclude-standard", "stages").splitlines()
+
+
 def publish(root: Path, commit: str) -> None:
     """Put the commit on `origin`, for workers to fetch."""
     git(root, "push", "--quiet", "--force", "origin", f"{commit}:{REFS}/{commit}")

@@ -71,9 +71,10 @@ def digest(root: Path, starts: list[Place], chosen: set[str]) -> str:
             continue
         packages.add(module.path.parent)
         nodes = module.nodes(place[1], chosen)
-        reached[place] = "\n".join(ast.dump(node) for node in nodes)
-        for node in nodes:
-            todo.extend(module.uses(node))
+        texts, uses = zip(*(meaning(module, node) for node in nodes), strict=True) if nodes else ((), ())
+        reached[place] = "\n".join(texts)
+        for used in uses:
+            todo.extend(used)
         if place[1] != "*":
             todo.append((place[0], ""))
     parts = [f"{module}.{name}\n{text}" for (module, name), text in sorted(reached.items()) if text]
@@ -81,7 +82,7 @@ def digest(root: Path, starts: list[Place], chosen: set[str]) -> str:
     return hashlib.md5("\n".join(parts).encode()).hexdigest()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Module:
     """A parsed module: its definitions by name, its imports by the name they bind, and what runs at its import."""
 
@@ -117,6 +118,12 @@ class Module:
         for module, attribute in dict(_imports(node, self)).values():
             if attribute != "*":
                 yield from follow(self.root, module, attribute)
+
+
+@cache
+def meaning(module: Module, node: ast.AST) -> tuple[str, tuple[Place, ...]]:
+    """What a node of `module` says and which places it names, worked out once for all rows that reach it."""
+    return ast.dump(node), tuple(module.uses(node))
 
 
 def follow(root: Path, module: str, name: str) -> Iterator[Place]:

@@ -43,6 +43,7 @@ class Row:
     phase: str
     key: str
     values: dict[str, Any]
+    seed: int
     settings: Any
     function: Callable[..., Findings]
 
@@ -140,7 +141,8 @@ def read(values: dict[str, Any], phase: str, key: str) -> Row:
     where = f"{section}.{key}"
     function = params.choose(table, params.pick(row, where, "kind"), f"{where}.kind")
     kind = typing.get_type_hints(inspect.unwrap(function))["params"]
-    return Row(phase, key, row, params.typed(kind, params.pick(row, where, phase), f"{where}.{phase}"), function)
+    seed = params.typed(Run, params.pick(values, "the file", "run"), "run").seed
+    return Row(phase, key, row, seed, params.typed(kind, params.pick(row, where, phase), f"{where}.{phase}"), function)
 
 
 def crawl(row: Row) -> tuple[dict[str, Path], Findings]:
@@ -181,10 +183,10 @@ PHASES: params.Choices = {"crawl": crawl, "preprocess": preprocess, "train": tra
 
 
 def spool(row: Row, inputs: dict[str, Path]) -> Path:
-    """The folder outside DVC where a training keeps what it has so far: another one for other code, inputs or gpus."""
+    """The folder outside DVC where a training keeps what it has so far: other ones for other code, inputs, gpus, seed."""
     code = Path("code/train") / row.key
     digests = [files.digest(path) for path in (*inputs.values(), code) if path.exists()]
-    parts = [repr(row.settings), str(row.values["gpus"]), *digests]
+    parts = [repr(row.settings), str(row.values["gpus"]), str(row.seed), *digests]
     folder = Path(".spool/train") / f"{row.key}-{hashlib.md5(' '.join(parts).encode()).hexdigest()[:16]}"
     folder.mkdir(parents=True, exist_ok=True)
     return folder

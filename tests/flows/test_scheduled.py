@@ -120,6 +120,11 @@ def test_edits_that_nobody_committed_are_a_commit_of_the_run(clone):
     assert made == trees.snapshot(clone) != head
     assert trees.git(clone, "show", f"{made}:params.yaml") == "rounds: {}"
     assert trees.git(clone, "status", "--porcelain") == "M params.yaml"
+    assert trees.unknown(clone) == []
+    (clone / "stages").mkdir(exist_ok=True)
+    (clone / "stages/new.py").write_text("pass\n")
+    assert trees.unknown(clone) == ["stages/new.py"]
+    assert trees.snapshot(clone) == made, "what git does not know is not part of it"
     trees.publish(clone, made)
     other = clone.parent / "other"
     repository.run(clone.parent, "git", "clone", "-q", str(clone.parent / "origin.git"), str(other))
