@@ -183,7 +183,7 @@ PHASES: params.Choices = {"crawl": crawl, "preprocess": preprocess, "train": tra
 
 
 def spool(row: Row, inputs: dict[str, Path]) -> Path:
-    """The folder outside DVC where a training keeps what it has so far: other ones for other code, inputs, gpus, seed."""
+    """The folder outside DVC where a training keeps what it has so far: its own for each code, inputs, gpus, seed."""
     code = Path("code/train") / row.key
     digests = [files.digest(path) for path in (*inputs.values(), code) if path.exists()]
     parts = [repr(row.settings), str(row.values["gpus"]), str(row.seed), *digests]
