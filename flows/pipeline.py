@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -33,6 +35,9 @@ TICK = 0.25
 
 SHOWN = 5.0
 """Seconds between updates of the progress that Prefect's pages show."""
+
+STOPPED = threading.Event()
+"""Set by Ctrl-C, for the KeyboardInterrupt can be lost in a library's call that happens to run."""
 
 
 class Place(Protocol):
@@ -130,7 +135,8 @@ def drive(runs: list[Progress], look: Callable[[], None] = lambda: None) -> None
     try:
         while any([run.step() for run in runs]):  # noqa: C419 (every one is to step)
             look()
-            time.sleep(TICK)
+            if STOPPED.wait(TICK):
+                raise KeyboardInterrupt
         interrupted = False
     finally:
         for run in runs:
@@ -200,8 +206,15 @@ def _shown(run: Progress, last: Mapping[str, Mapping[str, float]]) -> Callable[[
     return look
 
 
+def stop(_number: int, _frame: Any) -> None:
+    """Stop at once where nothing holds the exception up, else with the next step."""
+    STOPPED.set()
+    raise KeyboardInterrupt
+
+
 def main(arguments: list[str]) -> int:
     """Run the flow; exit code 0, 1 where a stage failed, 130 when stopped by hand."""
+    signal.signal(signal.SIGINT, stop)
     parse = argparse.ArgumentParser(prog="python -m flows.pipeline", description=__doc__)
     parse.add_argument("--here", action="store_true", help="run the stages on this machine, whatever server there is")
     try:

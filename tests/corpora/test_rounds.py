@@ -89,12 +89,12 @@ def test_a_round_made_again_asks_the_network_for_nothing(bench: Bench, site: Moc
 
 def test_a_changed_page_changes_its_shard_alone(bench: Bench, site: MockSite) -> None:
     small(site)
-    bench.crawl(1)
+    bench.crawl(1, shards=64)
     site.page("/5", "/new", etag=True)
     site.page("/new")
     site.page("/", *(f"/{n}" for n in range(1, 8)), etag=True)  # /0 is linked no longer, but stands
     del site.pages["/7"]
-    bench.crawl(2)
+    bench.crawl(2, shards=64)
     outcomes = bench.outcomes(2)
     assert outcomes["/5"] == outcomes["/new"] == outcomes["/"] == ("fetched", "")
     assert outcomes["/0"] == ("unchanged", "not modified")
