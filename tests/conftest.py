@@ -4,6 +4,7 @@ import shutil
 
 import pytest
 import repository
+from machines import Machines
 
 
 @pytest.fixture(scope="session")
@@ -14,6 +15,14 @@ def finished(tmp_path_factory):
     repository.build(folder)
     assert repository.reproduced(folder)[-1] == "report"
     return folder
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory):
+    """A Prefect server of `Machines` without a machine."""
+    found = Machines(tmp_path_factory.mktemp("machines"))
+    yield found
+    found.close()
 
 
 @pytest.fixture

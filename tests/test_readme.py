@@ -45,7 +45,8 @@ ELSEWHERE = ("model", "remote add", "prefect deployment")
 
 
 @pytest.mark.parametrize(
-    "command", [c for c in [*COMMANDS, *INLINE] if "/bin/" in c and not any(words in c for words in ELSEWHERE)]
+    "command",
+    [c for c in dict.fromkeys([*COMMANDS, *INLINE]) if "/bin/" in c and not any(words in c for words in ELSEWHERE)],
 )
 def test_the_other_commands_run_in_a_finished_repository(small, command):
     (small / ".venv").symlink_to(sys.prefix)

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-from machines import Machines, until
+from machines import until
 
 from flows import devices
 from flows.devices import Device, NoDevice, from_text, tightest, to_text
@@ -32,13 +32,6 @@ with devices.held(own, gib) as visible:
 """
 
 REGISTER = "import sys; from flows import devices; devices.register(devices.from_text(sys.argv[1]))"
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    found = Machines(tmp_path_factory.mktemp("machines"))
-    yield found
-    found.close()
 
 
 def start(server, folder, name, gib, seconds, cards):

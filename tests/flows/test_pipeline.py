@@ -16,7 +16,13 @@ from flows.budget import Budget
 from flows.graph import Stage, entries, write
 from flows.here import to_run
 
-QUIET = {"QUJING_TRACKING": "off"}
+PIPELINE = [sys.executable, "-m", "flows.pipeline", "--here"]
+
+
+@pytest.fixture
+def quiet(server):
+    """No tracking, and one server for all tests: each flow would start its own."""
+    return {"QUJING_TRACKING": "off", "PREFECT_API_URL": server.settings["PREFECT_API_URL"]}
 
 
 @pytest.fixture
@@ -30,40 +36,39 @@ def fresh(finished, tmp_path):
     return folder
 
 
-def test_the_lock_is_that_of_a_serial_run_and_a_second_run_dispatches_nothing(finished, fresh):
-    printed = run(fresh, sys.executable, "-m", "flows.pipeline", **QUIET)
+def test_the_lock_is_that_of_a_serial_run_and_a_second_run_dispatches_nothing(finished, fresh, quiet):
+    printed = run(fresh, *PIPELINE, **quiet)
     assert (fresh / "dvc.lock").read_bytes() == (finished / "dvc.lock").read_bytes()
     assert "train@new_words: run" in printed
     assert "7 stages, 0 of them not done" in printed
-    again = run(fresh, sys.executable, "-m", "flows.pipeline", **QUIET)
+    again = run(fresh, *PIPELINE, **quiet)
     assert "train@new_words" not in again
 
 
-def test_interrupted_it_stops_its_stages_and_goes_on_from_there(finished, fresh):
-    command = [sys.executable, "-m", "flows.pipeline"]
-    process = subprocess.Popen(command, cwd=fresh, env=environment(fresh, **QUIET), start_new_session=True)
+def test_interrupted_it_stops_its_stages_and_goes_on_from_there(finished, fresh, quiet):
+    process = subprocess.Popen(PIPELINE, cwd=fresh, env=environment(fresh, **quiet), start_new_session=True)
     while not (fresh / "rounds/texts").exists():
         assert process.poll() is None
         time.sleep(0.1)
     process.send_signal(signal.SIGINT)
     assert process.wait(timeout=60) != 0
-    run(fresh, *command, **QUIET)
+    run(fresh, *PIPELINE, **quiet)
     assert (fresh / "dvc.lock").read_bytes() == (finished / "dvc.lock").read_bytes()
 
 
-def test_a_failed_stage_stops_only_what_needs_it(small):
+def test_a_failed_stage_stops_only_what_needs_it(small, quiet):
     text = (small / "params.yaml").read_text()
     text = text.replace("gold: gold.utf8", "gold: none.utf8").replace("shortest: 2", "shortest: 3")
     (small / "params.yaml").write_text(text)
     with pytest.raises(AssertionError) as failure:
-        run(small, sys.executable, "-m", "flows.pipeline", **QUIET)
+        run(small, *PIPELINE, **quiet)
     printed = str(failure.value)
     assert "preprocess@gold: rounds/texts/files holds no file named none.utf8: mend the name in params.yaml" in printed
     assert "preprocess@texts: run" in printed
     assert "3 of them not done: preprocess@gold, evaluate@new_words, report" in printed
 
 
-def test_only_what_may_heal_is_tried_again(small):
+def test_only_what_may_heal_is_tried_again(small, quiet):
     """An unreachable host is asked three times, a file that is nowhere once."""
     values = yaml.safe_load((small / "params.yaml").read_text())
     source = values["rounds"]["texts"]["crawl"]["sources"]["gold.utf8"]
@@ -74,12 +79,12 @@ def test_only_what_may_heal_is_tried_again(small):
     download = small / "stages/corpora/download.py"
     download.write_text(download.read_text().replace("BACKOFF = 1.0", "BACKOFF = 0.01"))
     with pytest.raises(AssertionError) as failure:
-        run(small, sys.executable, "-m", "flows.pipeline", **QUIET)
+        run(small, *PIPELINE, **quiet)
     assert str(failure.value).count("\ncrawl@texts: gold.utf8 could not be downloaded") == 3
     source["urls"] = []
     (small / "params.yaml").write_text(yaml.safe_dump(values, sort_keys=False))
     with pytest.raises(AssertionError) as failure:
-        run(small, sys.executable, "-m", "flows.pipeline", **QUIET)
+        run(small, *PIPELINE, **quiet)
     assert str(failure.value).count("\ncrawl@texts: gold.utf8 is not there") == 1
 
 
