@@ -5,6 +5,7 @@ For flows that nobody watches. They work in a tree of the worker's clone, so tha
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -30,7 +31,10 @@ def tip(branch: str) -> Iterator[Path]:
 
 
 def override(root: Path, params: Mapping[str, Any]) -> None:
-    """Set params.yaml's keys, dotted ("systems.vae.train.steps"); raises `Refusal` for a key that it has not."""
+    """Set params.yaml's keys, dotted ("systems.vae.train.steps"); raises `Refusal` for a key that it has not.
+
+    Rows that share a section by a YAML anchor keep what they had: the changed row gets a copy of its own.
+    """
     from dvc.utils.serialize import modify_yaml
 
     if not params:
@@ -40,10 +44,20 @@ def override(root: Path, params: Mapping[str, Any]) -> None:
             *parents, name = key.split(".")
             section = values
             for parent in parents:
-                section = section.get(parent) if isinstance(section, dict) else None
+                section = _own(section, parent) if isinstance(section, dict) and parent in section else None
             if not isinstance(section, dict) or name not in section:
                 raise Refusal(f"params.yaml has no key {key}")
             section[name] = value
+
+
+def _own(section: Any, name: str) -> Any:
+    """What stands under `name` of a section of ruamel.yaml's, copied first where an anchor or a merge shares it."""
+    from ruamel.yaml.comments import CommentedMap
+
+    inner = section[name]
+    if isinstance(inner, CommentedMap) and (inner.anchor.value or name not in dict(section.non_merged_items())):
+        section[name] = inner = json.loads(json.dumps(inner))
+    return inner
 
 
 def save(root: Path, message: str, branch: str, push: bool) -> str:

@@ -60,7 +60,7 @@ def test_a_sweep_shares_what_its_points_share(machines):
     machines.worker("sweep-gpu", "--queue", "gpu", "--gpu", "0", "--gib", "8", **mirror)
     machines.worker("sweep-main", "--queue", "head", "--slots", "1", **mirror)
     branch = repository.run(head, "git", "symbolic-ref", "--short", "HEAD").strip()
-    asked = ["-p", 'grid={"systems.new_words.train.order": [3, 4]}', "-p", f'branch="{branch}"', "--watch"]
+    asked = ["-p", 'grid={"systems.new_words.train.min_count": [2, 3]}', "-p", f'branch="{branch}"', "--watch"]
     command = [sys.executable, "-m", "prefect", "deployment", "run", "sweep/sweep", *asked]
     printed = repository.run(head, *command, **machines.settings)
     assert "Completed" in printed, printed + machines.log("sweep-main")
@@ -72,8 +72,8 @@ def test_a_sweep_shares_what_its_points_share(machines):
     names = repository.dvc(head, "exp", "list", "--name-only", "origin").split()
     assert len(names) == 2
     repository.dvc(head, "exp", "pull", "--no-cache", "origin", *names)
-    orders = [repository.run(head, "git", "show", f"{name}:params.yaml") for name in _commits(head)]
-    assert sorted(yaml.safe_load(text)["systems"]["new_words"]["train"]["order"] for text in orders) == [3, 4]
+    counts = [repository.run(head, "git", "show", f"{name}:params.yaml") for name in _commits(head)]
+    assert sorted(yaml.safe_load(text)["systems"]["new_words"]["train"]["min_count"] for text in counts) == [2, 3]
     assert not machines.unfinished()
 
 

@@ -84,6 +84,33 @@ def test_a_key_that_params_lack_is_refused(clone):
         branches.override(tree, {"rounds.site_9.kind": "crawl"})
 
 
+SHARED = """\
+systems:
+  one:  # has the anchor
+    train: &settings {steps: 4, deep: {rate: 1}}
+  two:
+    train: *settings
+  three:
+    train:
+      <<: *settings
+      steps: 5
+"""
+
+
+@pytest.mark.parametrize("row", ["one", "two", "three"])
+@pytest.mark.parametrize("key", ["steps", "deep.rate"])
+def test_a_row_that_shares_its_section_changes_alone(tmp_path, row, key):
+    (tmp_path / "params.yaml").write_text(SHARED)
+    expected = {name: {"train": {"steps": steps, "deep": {"rate": 1}}} for name, steps in (("one", 4), ("two", 4))}
+    expected["three"] = {"train": {"steps": 5, "deep": {"rate": 1}}}
+    changed = expected[row]["train"] if key == "steps" else expected[row]["train"]["deep"]
+    changed[key.split(".")[-1]] = 9
+    branches.override(tmp_path, {f"systems.{row}.train.{key}": 9})
+    text = (tmp_path / "params.yaml").read_text()
+    assert yaml.safe_load(text) == {"systems": expected}
+    assert "# has the anchor" in text
+
+
 def test_an_experiment_is_one_that_dvc_knows(clone):
     with branches.tip(branch(clone)) as tree:
         branches.override(tree, {"rounds.site_1.crawl.pages": 7})
