@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -42,22 +43,26 @@ def override(root: Path, params: Mapping[str, Any]) -> None:
     with modify_yaml(str(root / "params.yaml")) as values:
         for key, value in params.items():
             *parents, name = key.split(".")
-            section = values
+            section, shared = values, _shared(values)
             for parent in parents:
-                section = _own(section, parent) if isinstance(section, dict) and parent in section else None
+                inner = section.get(parent) if isinstance(section, dict) else None
+                if id(inner) in shared:
+                    section[parent] = inner = json.loads(json.dumps(inner))
+                section = inner
             if not isinstance(section, dict) or name not in section:
                 raise Refusal(f"params.yaml has no key {key}")
             section[name] = value
 
 
-def _own(section: Any, name: str) -> Any:
-    """What stands under `name` of a section of ruamel.yaml's, copied first where an anchor or a merge shares it."""
-    from ruamel.yaml.comments import CommentedMap
-
-    inner = section[name]
-    if isinstance(inner, CommentedMap) and (inner.anchor.value or name not in dict(section.non_merged_items())):
-        section[name] = inner = json.loads(json.dumps(inner))
-    return inner
+def _shared(values: Any) -> set[int]:
+    """The ids of the mappings that stand in several places of what ruamel.yaml has read, by aliases or merges."""
+    counts: Counter[int] = Counter()
+    todo = [values]
+    while todo:
+        mapping = todo.pop()
+        counts[id(mapping)] += 1
+        todo += [inner for inner in (*mapping.values(), *getattr(mapping, "merge", ())) if isinstance(inner, dict)]
+    return {name for name, count in counts.items() if count > 1}
 
 
 def save(root: Path, message: str, branch: str, push: bool) -> str:
