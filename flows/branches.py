@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from flows import trees
+from flows.editing import edited
 from flows.graph import Refusal
 from flows.trees import GitError, git
 
@@ -36,11 +37,9 @@ def override(root: Path, params: Mapping[str, Any]) -> None:
 
     Rows that share a section by a YAML anchor keep what they had: the changed row gets a copy of its own.
     """
-    from dvc.utils.serialize import modify_yaml
-
     if not params:
         return
-    with modify_yaml(str(root / "params.yaml")) as values:
+    with edited(root / "params.yaml") as values:
         for key, value in params.items():
             *parents, name = key.split(".")
             section, shared = values, _shared(values)

@@ -18,6 +18,7 @@ from prefect.artifacts import create_table_artifact
 from prefect.states import Completed, State
 
 from flows import branches, graph
+from flows.editing import edited, move_tail
 from flows.pipeline import bring
 from flows.records import Entry, Records
 
@@ -47,17 +48,19 @@ def next_rounds(path: Path) -> list[str]:
 
     The row is that of the newest round, which it comes after; corpora and systems that read that one read the new one.
     """
-    from dvc.utils.serialize import modify_yaml
-
     added = {}
-    with modify_yaml(str(path)) as values:
+    with edited(path) as values:
         rounds = values["rounds"]
         followed = {row["after"] for row in rounds.values()}
         for name, row in list(rounds.items()):
             numbered = re.fullmatch(r"(.+)_(\d+)", name)
             if numbered and row["kind"] in CRAWLS and f"rounds/{name}" not in followed:
                 new = f"{numbered[1]}_{int(numbered[2]) + 1}"
-                rounds[new] = {"kind": row["kind"], "after": f"rounds/{name}", "crawl": row["crawl"]}
+                if not row["crawl"].anchor.value:
+                    row["crawl"].yaml_set_anchor(name, always_dump=True)
+                after = type(row)(kind=row["kind"], crawl=row["crawl"], after=f"rounds/{name}")
+                move_tail(row, after)
+                rounds.insert(list(rounds).index(name) + 1, new, after)
                 added[f"rounds/{name}"] = f"rounds/{new}"
         for row in [*values["corpora"].values(), *values["systems"].values()]:
             for place in ("input", "against", "truth"):

@@ -16,6 +16,14 @@ rounds:
   site_1: &one {kind: crawl, after: code/none, crawl: {pages: 5}}  # first
   site_2: {<<: *one, after: rounds/site_1}
   texts_1: {kind: download, after: code/none, crawl: {}}
+  other_1:
+    kind: crawl
+    after: code/none
+    crawl:
+      start: ["http://other.test/"]
+      pages: null
+
+# what is made of them
 corpora:
   site: {input: rounds/site_2}
 systems:
@@ -42,15 +50,20 @@ def branch(clone):
 
 
 def test_the_next_round_of_every_chain_and_who_reads_it(clone):
-    assert refresh.next_rounds(clone / "params.yaml") == ["site_3"]
+    assert refresh.next_rounds(clone / "params.yaml") == ["site_3", "other_2"]
+    assert refresh.next_rounds(clone / "params.yaml") == ["site_4", "other_3"]
     text = (clone / "params.yaml").read_text()
     values = yaml.safe_load(text)
     assert values["rounds"]["site_3"] == {"kind": "crawl", "after": "rounds/site_2", "crawl": {"pages": 5}}
+    other = {"start": ["http://other.test/"], "pages": None}
+    assert values["rounds"]["other_3"] == {"kind": "crawl", "after": "rounds/other_2", "crawl": other}
     assert values["rounds"]["site_2"]["after"] == "rounds/site_1"
-    assert values["corpora"]["site"]["input"] == "rounds/site_3"
-    assert values["systems"]["words"] == {"input": "data/site", "against": "rounds/site_3"}
+    assert values["corpora"]["site"]["input"] == "rounds/site_4"
+    assert values["systems"]["words"] == {"input": "data/site", "against": "rounds/site_4"}
     assert "# what the graph is about" in text
     assert "# first" in text
+    assert 'start: ["http://other.test/"]' in text
+    assert "after: rounds/other_2\n\n# what is made of them\ncorpora:" in text
 
 
 def test_a_run_on_a_branch_is_committed_and_pushed_and_touches_nobody(clone):
