@@ -29,8 +29,8 @@ def edited(path: Path) -> Iterator[Any]:
 
 def move_tail(old: Any, new: Any) -> None:
     """Put the comment that follows the last line of the mapping `old` (it is about what comes next) behind `new`."""
-    while isinstance(old, dict):
-        *_, (last, _) = old.non_merged_items()  # type: ignore[attr-defined]
+    while hasattr(old, "ca"):
+        *_, (last, _) = old.non_merged_items()
         if last in old.ca.items:
             new.ca.items[list(new)[-1]] = old.ca.items.pop(last)
             return

@@ -24,7 +24,7 @@ from stages.core.errors import Refusal, Unreachable
 from stages.core.progress import say
 from stages.core.systems import Findings, Inputs
 
-FAMILIES = ("corpora", "words")
+FAMILIES = ("corpora", "words", "nets")
 """The packages that hold systems: each has tables named after the phases (CRAWL, PREPROCESS, TRAIN, EVALUATE)."""
 
 

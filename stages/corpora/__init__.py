@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from stages.core.params import Choices
-from stages.corpora import census, documents, download, segmentation, truth
+from stages.corpora import census, documents, download, segmentation, select, term_list, truth
 from stages.corpora.embedded import crawl as embedded
+from stages.corpora.questions import system as questions
+from stages.corpora.triples import system as triples
 from stages.corpora.web import crawl
 
 CRAWL: Choices = {"crawl": crawl.crawl, "embedded": embedded.embedded, "download": download.download}
 PREPROCESS: Choices = {
     "documents": documents.documents,
     "segmentation": segmentation.segmentation,
+    "select": select.select,
     "site_truth": truth.site_truth,
+    "term_list": term_list.term_list,
 }
-TRAIN: Choices = {"census": census.train}
-EVALUATE: Choices = {"census": census.evaluate}
+TRAIN: Choices = {"census": census.train, "triples": triples.train, "questions": questions.train}
+EVALUATE: Choices = {"census": census.evaluate, "triples": triples.evaluate, "questions": questions.evaluate}

@@ -1,4 +1,4 @@
-"""What is known of the embedded site, as a data set: the yardstick for crawl, extraction and word discovery."""
+"""What is known of the embedded site, as a data set: the yardstick for crawl, extraction, words, facts, questions."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class SiteTruth:
 
 
 def site_truth(source: Path | None, params: SiteTruth, out: Path) -> Findings:
-    """Write `pages`, `forbidden`, `names` and `gold` (sentences as words) as Parquet into `out`."""
+    """Write `pages`, `forbidden`, `names`, `gold` (sentences as words), `triples` and `questions` as Parquet."""
     from stages.corpora.embedded.truth import truth
 
     known = truth(params.edition)
@@ -30,10 +30,19 @@ def site_truth(source: Path | None, params: SiteTruth, out: Path) -> Findings:
         ("forbidden", [{"url": url} for url in known.forbidden]),
         ("names", [asdict(name) for name in known.names]),
         ("gold", gold),
+        ("triples", [asdict(fact) for fact in known.facts]),
+        ("questions", [{**asdict(asked), "tags": list(asked.tags)} for asked in known.questions]),
     ):
         _write(rows, out / f"{name}.parquet")
     kept = sum(page.fate == "keep" for page in known.pages)
-    counts = {"pages": len(known.pages), "documents": kept, "names": len(known.names), "sentences": len(gold)}
+    counts = {
+        "pages": len(known.pages),
+        "documents": kept,
+        "names": len(known.names),
+        "sentences": len(gold),
+        "triples": len(known.facts),
+        "questions": len(known.questions),
+    }
     return Findings(metrics={name: float(count) for name, count in counts.items()})
 
 

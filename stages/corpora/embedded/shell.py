@@ -1,11 +1,10 @@
-"""What surrounds the text on every page of the embedded site: navigation, sidebar, infobox, footer.
+"""What surrounds the text on every page of the embedded site: navigation, sidebar, footer.
 
 All functions return HTML text; nothing here knows editions, traps or encodings.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from html import escape
 
@@ -98,15 +97,6 @@ def related(links: Iterable[Link]) -> str:
     return f'<section class="related"><h2>相关条目</h2><ul>{shown}</ul></section>' if shown else ""
 
 
-def infobox(name: str, pairs: Iterable[Link], as_list: bool) -> str:
-    """An infobox in one of the two shapes found on real sites: a table, or a definition list."""
-    if as_list:
-        rows = "".join(f'<dt class="name">{escape(k)}</dt><dd class="value">{escape(v)}</dd>' for k, v in pairs)
-        return f'<dl class="basic-info">{rows}</dl>\n'
-    rows = "".join(f"<tr><th>{escape(k)}</th><td>{escape(v)}</td></tr>" for k, v in pairs)
-    return f'<table class="infobox"><caption>{escape(name)}</caption>{rows}</table>\n'
-
-
 def question(asked: str, answer: str, tags: Iterable[str], after: str) -> str:
     """The main part of a question page."""
     shown = "".join(f'<li class="tag">{escape(tag)}</li>' for tag in tags)
@@ -114,23 +104,6 @@ def question(asked: str, answer: str, tags: Iterable[str], after: str) -> str:
         f'<article class="qa">\n<h1 class="question">{escape(asked)}</h1>\n<ul class="tags">{shown}</ul>\n'
         f'<div class="answer best"><h2>最佳答案</h2>\n<p>{escape(answer, quote=False)}</p></div>\n</article>\n{after}'
     )
-
-
-def question_data(asked: str, answer: str, tags: Sequence[str]) -> str:
-    """schema.org QAPage as a JSON-LD script for the page's head."""
-    data = {
-        "@context": "https://schema.org",
-        "@type": "QAPage",
-        "mainEntity": {
-            "@type": "Question",
-            "name": asked,
-            "keywords": ",".join(tags),
-            "answerCount": 1,
-            "acceptedAnswer": {"@type": "Answer", "text": answer},
-        },
-    }
-    shown = json.dumps(data, ensure_ascii=False).replace("<", "\\u003c")
-    return f'<script type="application/ld+json">{shown}</script>\n'
 
 
 def pager(base: str, number: int, total: int) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import lru_cache
 
-from stages.corpora.embedded import corner, shell
+from stages.corpora.embedded import boxes, corner, shell
 from stages.corpora.embedded.editions import (
     DATES,
     EDITIONS,
@@ -102,7 +102,7 @@ def _entries(edition: int) -> Iterable[Page]:
             continue
         text = list(paragraphs(entry))
         text += ["".join(words) for words in revised_entry(entry, edition)[len(entry.sentences) :]]
-        box = shell.infobox(entry.name, entry.infobox, as_list=turn(entry.path, 2) == 0)
+        box = boxes.infobox(entry.path, entry.name, entry.infobox)
         after = shell.related((listed[k].path, listed[k].name) for k in entry.related if k in listed)
         html = shell.page(
             entry.name,
@@ -170,10 +170,10 @@ def _questions() -> Iterable[Page]:
         after = shell.related([(q.about, q.tags[0]), *near] if q.about in {e.path for e in _listed_entries()} else near)
         html = shell.page(
             q.question,
-            shell.question(q.question, q.answer, q.tags, after),
+            boxes.question(q.path, shell.question(q.question, q.answer, q.tags, after)),
             side(q.path),
             crumb="问答",
-            head=shell.question_data(q.question, q.answer, q.tags),
+            head=boxes.question_data(q.path, q.question, q.answer, q.tags),
         )
         yield made(q.path, "question", html.encode(), DATES[1], title=q.question, text=(q.answer,))
 

@@ -1,4 +1,4 @@
-"""What a perfect crawl of the embedded site yields: the yardstick for crawl, extraction and word discovery."""
+"""What a perfect crawl of the embedded site yields: the yardstick for crawl, extraction, words, facts and questions."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections import Counter, deque
 from dataclasses import dataclass
 from urllib.parse import quote, unquote, urljoin, urlsplit
 
+from stages.corpora.embedded.boxes import MANY
 from stages.corpora.embedded.editions import GONE, NEW_ENTRIES, revised_entry
 from stages.corpora.embedded.facts import entries
 from stages.corpora.embedded.pages import Page
@@ -63,6 +64,25 @@ class Gold:
 
 
 @dataclass(frozen=True)
+class Fact:
+    """One value of an attribute in the infobox of a page."""
+
+    url: str
+    subject: str
+    attribute: str
+    value: str
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The question of a page."""
+
+    url: str
+    question: str
+    tags: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Truth:
     """All that is known of one edition."""
 
@@ -71,6 +91,8 @@ class Truth:
     names: list[Name]  # most frequent first
     gold: list[Gold]
     traps: dict[str, str]  # address -> what it is and what a good crawler does
+    facts: list[Fact]
+    questions: list[Asked]
 
 
 def truth(edition: int) -> Truth:
@@ -102,7 +124,15 @@ def truth(edition: int) -> Truth:
         for words in revised_entry(e, edition)
     ]
     forbidden = [HOST + p.path for p in site.values() if p.fate == "forbidden"]
-    return Truth(pages, forbidden, _names(edition, pages, gold), gold, dict(TRAPS))
+    facts = [
+        Fact(HOST + e.path, e.name, attribute, " ".join(value.split()))  # narrow blanks are blanks to a reader
+        for e in entries()
+        if site.get(e.path, _NOTHING).fate == "keep"
+        for attribute, listed in e.infobox
+        for value in dict.fromkeys(listed.split("、") if attribute in MANY else [listed])
+    ]
+    asked = [Asked(HOST + q.path, q.question, q.tags) for q in questions()]
+    return Truth(pages, forbidden, _names(edition, pages, gold), gold, dict(TRAPS), facts, asked)
 
 
 _NOTHING = Page("", "", fate="gone")
