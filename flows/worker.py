@@ -66,9 +66,7 @@ def main(arguments: list[str]) -> int:
 
 def work(queue: str, name: str, slots: int, own: list[Device]) -> int:
     """Register what this machine has, then run Prefect's worker and the warm process beside it until one ends."""
-    signal.signal(
-        signal.SIGINT, signal.default_int_handler
-    )  # a shell's `&` leaves it ignored, and children inherit that
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # started with `&` it would be ignored, here and below
     os.environ["PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL"] = "INFO"  # what stages print is their log
     announce(queue, name, slots, own)
     with tempfile.TemporaryDirectory(prefix="qujing-") as folder:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from machines import until
 
-import flows
+from flows import worker as program
 
 
 def test_started_in_the_background_it_ends_on_sigterm(server, tmp_path):
@@ -18,7 +18,7 @@ def test_started_in_the_background_it_ends_on_sigterm(server, tmp_path):
         worker = subprocess.Popen(
             [sys.executable, "-m", "flows.worker", "--queue", "cpu", "--name", "behind"],
             cwd=tmp_path,
-            env={**os.environ, **server.settings, "PYTHONPATH": str(Path(flows.__file__).parents[1])},
+            env={**os.environ, **server.settings, "PYTHONPATH": str(Path(program.__file__).parents[1])},
             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN),
             stdout=out,
             stderr=out,
