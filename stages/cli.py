@@ -31,7 +31,7 @@ Out = Annotated[Path | None, typer.Option("--out", "-o", help="Write here instea
 
 @app.callback()
 def main() -> None:
-    """qujing: words from text, and the state of the graph."""
+    """qujing: words, facts and questions from text and pages, and the state of the graph."""
     machine.prepare(os.cpu_count() or 1)
 
 
@@ -117,6 +117,128 @@ def score(
         segmenter = Segmenter.load(model, top=top, keep_full_width=True)
         found = bakeoff.score_lists(sentences, segmenter.cut_many(["".join(words) for words in sentences]))
         print(f"recall {found.recall:.4f}  precision {found.precision:.4f}  F1 {found.f1:.4f}")
+
+
+@app.command()
+def triples(
+    path: Annotated[Path, typer.Argument(help="Pages (HTML, WARC, a round), a wikitext dump, JSON records, CSV, TSV.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Write this Parquet file, and X.index.parquet beside it.")],
+    csv: Annotated[Path | None, typer.Option(help="Write entity, attribute, value as CSV too.")] = None,
+    neo4j: Annotated[Path | None, typer.Option(help="Write a folder for `neo4j-admin database import` too.")] = None,
+    ntriples: Annotated[Path | None, typer.Option(help="Write N-Triples too.")] = None,
+    base: Annotated[str, typer.Option(help="What the IRIs of the N-Triples begin with.")] = "http://example.org",
+) -> None:
+    """Collect (subject, attribute, value) from infoboxes: cleaned, merged, sorted by subject.
+
+    Example: `qujing triples pages/ -o triples.parquet --csv triples.csv`
+    """
+    from stages.corpora.triples import export, system
+
+    with refusing():
+        counts = system.make(path, settings("systems", "train", "triples"), out)
+        for target, write in ((csv, export.csv), (neo4j, export.neo4j)):
+            if target is not None:
+                write(out, target)
+        if ntriples is not None:
+            export.ntriples(out, ntriples, base)
+        say("  ".join(f"{name} {count:,}" for name, count in counts.items()))
+
+
+@app.command()
+def facts(
+    model: Annotated[Path, typer.Argument(help="A table of `qujing triples`, or models/triples.")],
+    subject: Annotated[str | None, typer.Option("--subject", "-s", help="Title of the subject.")] = None,
+    attribute: Annotated[str | None, typer.Option("--attribute", "-a", help="Name of the attribute.")] = None,
+    value: Annotated[str | None, typer.Option("--value", "-v", help="The value: which subjects have it?")] = None,
+    out: Out = None,
+) -> None:
+    """Look facts up by subject, attribute, value, or several of them, as CSV.
+
+    Example: `qujing facts models/triples --subject 阿富汗 --attribute 货币`
+    """
+    from stages.corpora.triples import store
+
+    shown = ["entity", "sense", "attribute", "value", "sources", "source_url"]
+    with refusing(), writing(out) as stream:
+        if subject is attribute is value is None:
+            raise Refusal("say what to look up: --subject, --attribute or --value")
+        path = model / "triples.parquet" if model.is_dir() else model
+        rows = csv.writer(stream)
+        rows.writerow(shown)
+        for table in store.find(path, subject, attribute, value):
+            rows.writerows(zip(*(table[name].to_pylist() for name in shown), strict=True))
+
+
+@app.command()
+def questions(
+    path: Annotated[Path, typer.Argument(help="Question pages (HTML, WARC, a round), or JSON: an array, or lines.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Write this Parquet file.")],
+    json: Annotated[Path | None, typer.Option(help="Write a JSON array of {url, question, tags} too.")] = None,
+    near: Annotated[bool, typer.Option(help="Leave out what nearly repeats another question too.")] = False,
+    every: Annotated[bool, typer.Option("--every", help="Leave out nothing.")] = False,
+) -> None:
+    """Collect questions and their tags: filtered, without repeats, split into parts, sorted by id.
+
+    Example: `qujing questions pages/ -o questions.parquet --json questions.json`
+    """
+    from stages.corpora.questions import export, system
+    from stages.corpora.questions.clean import Filters
+
+    with refusing():
+        wanted = replace(settings("systems", "train", "questions"), near_repeats=near)
+        if every:
+            wanted = replace(wanted, filters=Filters(0, sys.maxsize, 0.0, ()), repeats=False, near_repeats=False)
+        counts = system.make(path, wanted, out)
+        if json is not None:
+            export.records(out, json)
+        say("  ".join(f"{name} {count:,}" for name, count in counts.items()))
+
+
+@app.command()
+def vectors(
+    path: Annotated[Path, typer.Argument(help="A file or folder of text, JSON, Parquet, HTML, WARC.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Write word2vec's format here.")],
+    words: Annotated[Path | None, typer.Option(help="Cut with this model's words; without, cut at blanks.")] = None,
+    binary: Annotated[bool, typer.Option("--binary", help="Write the binary format.")] = False,
+    model: Annotated[Path | None, typer.Option(help="Keep the model here, for `qujing near`.")] = None,
+    least: Annotated[int, typer.Option("--min-count", help="Times a word must occur.")] = 5,
+    epochs: Annotated[int, typer.Option(help="Times the text is read.")] = 5,
+    system: Annotated[str, typer.Option(help="Row of params.yaml whose settings to use.")] = "vectors",
+) -> None:
+    """Train word vectors, which gensim and others can read.
+
+    Example: `qujing vectors novel.txt --words models/new_words --model novel-vectors -o vectors.txt`
+    """
+    from stages.corpora.documents import documents
+    from stages.words import vectors
+
+    with refusing(), tempfile.TemporaryDirectory() as held:
+        corpus, found = Path(held) / "corpus", model or Path(held) / "model"
+        if found.exists():
+            raise Refusal(f"{found} exists already: name a folder that does not")
+        usual = settings("corpora", "preprocess", "documents")
+        documents(path, replace(usual, reading=replace(usual.reading, unit="line"), shortest=1), corpus)
+        wanted = settings("systems", "train", system)
+        wanted = replace(wanted, min_count=least, skipgram=replace(wanted.skipgram, epochs=epochs))
+        vectors.train(Inputs(input=corpus, against=words), wanted, found)
+        vectors.export(*vectors.load(found), out, "binary" if binary else "text")
+
+
+@app.command()
+def near(
+    model: Annotated[Path, typer.Argument(help="A model of `qujing vectors --model`, or models/vectors.")],
+    words: Annotated[list[str], typer.Argument(help="Words to look around.")],
+    top: Annotated[int, typer.Option(help="Show so many words around each.")] = 10,
+    out: Out = None,
+) -> None:
+    """Find the words nearest to a word, as CSV: word, near, cosine.
+
+    Example: `qujing near models/vectors 法国 日元 --top 5`
+    """
+    from stages.words import vectors
+
+    with refusing(), writing(out) as stream:
+        write_csv(vectors.near(model, words, top), stream)
 
 
 @app.command()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from stages.core.params import Choices
-from stages.words import bakeoff, new_words, retrieval, terms
+from stages.words import bakeoff, kinds, new_words, retrieval, terms, vectors
 
-TRAIN: Choices = {"new_words": new_words.train, "terms": terms.train}
-EVALUATE: Choices = {"new_words": bakeoff.evaluate, "terms": retrieval.evaluate}
+TRAIN: Choices = {"new_words": new_words.train, "vectors": vectors.train, "terms": terms.train}
+EVALUATE: Choices = {"new_words": bakeoff.evaluate, "vectors": kinds.evaluate, "terms": retrieval.evaluate}

@@ -218,7 +218,7 @@ def test_a_full_disk(machines, head, tmp_path):
     try:
         root = shutil.copytree(machines.clone(f"{machines.prefix}-full"), small / "full", symlinks=True)
         machines.worker(f"{machines.prefix}-full", "--queue", "cpu", "--slots", "1", root=root)
-        flow = machines.start_pipeline(head)
+        flow = machines.start_pipeline(head, QUJING_SILENCE="60")  # for another worker to come
         until(lambda: "No space left" in machines.log(f"{machines.prefix}-full"), what="a full disk")
         start(machines, "one")
         printed = machines.wait(flow, head)
