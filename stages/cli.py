@@ -61,24 +61,61 @@ def words(
 
     Example: `qujing words novel.txt --top 1000 -o words.csv`
     """
-    from stages.corpora.documents import documents
     from stages.words import new_words
 
     with refusing(), tempfile.TemporaryDirectory() as held:
         corpus, found = Path(held) / "corpus", model or Path(held) / "model"
         if found.exists():
             raise Refusal(f"{found} exists already: name a folder that does not")
-        if str(path) == "-":
-            path = Path(held) / "input.txt"
-            path.write_bytes(sys.stdin.buffer.read())
-        usual = settings("corpora", "preprocess", "documents")
-        reading = replace(usual, reading=replace(usual.reading, unit="line"), shortest=1)
-        made = documents(path, reading, corpus)
+        characters = read_texts(path, corpus)
         wanted = settings("systems", "train", system)
-        count = least or new_words.usual_min_count(made.metrics["characters"])
+        count = least or new_words.usual_min_count(characters)
         new_words.train(Inputs(input=corpus), replace(wanted, min_count=count, top=top), found)
         with writing(out) as stream:
             write_csv(tables.read(found / "words.parquet"), stream)
+
+
+@app.command()
+def terms(
+    domain: Annotated[Path, typer.Argument(help="A file or folder of text of the domain, as for `words`.")],
+    against: Annotated[Path, typer.Option("--against", help="Text of all kinds to hold it against.")],
+    seeds: Annotated[Path | None, typer.Option(help="Terms to spread from, one a line; else the best-ranked.")] = None,
+    out: Out = None,
+    top: Annotated[int, typer.Option(help="Keep so many terms.")] = 10_000,
+    rules: Annotated[bool, typer.Option("--rules", help="Leave out what the hand rules do not accept.")] = False,
+    reached: Annotated[bool, typer.Option("--reached", help="Leave out what no seed leads to.")] = False,
+    system: Annotated[str, typer.Option(help="Row of params.yaml whose settings to use.")] = "terms",
+) -> None:
+    """Rank the terms of a domain, as CSV: term, score, counts in both corpora, distance from the seeds, sentences.
+
+    Example: `qujing terms manuals/ --against news/ -o terms.csv`
+    """
+    from stages.words import terms as mining
+
+    with refusing(), tempfile.TemporaryDirectory() as held:
+        folders = {name: Path(held) / name for name in ("domain", "general")}
+        characters = [read_texts(path, folders[name]) for name, path in (("domain", domain), ("general", against))]
+        wanted = settings("systems", "train", system)
+        spreading = wanted.spreading
+        if seeds is not None:
+            if not seeds.is_file():
+                raise Refusal(f"{seeds} is missing: name a file of seeds, one a line")
+            named = seeds.read_text(encoding="utf-8-sig").split("\n")
+            spreading = replace(spreading, seeds=tuple(term for line in named if (term := line.strip())))
+        vectors = replace(wanted.vectors, epochs=mining.usual_epochs(characters[0]))
+        chosen = replace(
+            wanted,
+            spreading=spreading,
+            vectors=vectors,
+            rules=rules,
+            only_reached=reached or wanted.only_reached,
+            top=top,
+        )
+        mining.train(Inputs(input=folders["domain"], against=folders["general"]), chosen, Path(held) / "model")
+        table = tables.read(Path(held) / "model" / "terms.parquet")
+        sentences = [" | ".join(found) for found in table["examples"].to_pylist()]
+        with writing(out) as stream:
+            write_csv(table.set_column(table.num_columns - 1, "examples", [sentences]), stream)
 
 
 @app.command()
@@ -209,15 +246,13 @@ def vectors(
 
     Example: `qujing vectors novel.txt --words models/new_words --model novel-vectors -o vectors.txt`
     """
-    from stages.corpora.documents import documents
     from stages.words import vectors
 
     with refusing(), tempfile.TemporaryDirectory() as held:
         corpus, found = Path(held) / "corpus", model or Path(held) / "model"
         if found.exists():
             raise Refusal(f"{found} exists already: name a folder that does not")
-        usual = settings("corpora", "preprocess", "documents")
-        documents(path, replace(usual, reading=replace(usual.reading, unit="line"), shortest=1), corpus)
+        read_texts(path, corpus)
         wanted = settings("systems", "train", system)
         wanted = replace(wanted, min_count=least, skipgram=replace(wanted.skipgram, epochs=epochs))
         vectors.train(Inputs(input=corpus, against=words), wanted, found)
@@ -301,6 +336,19 @@ def doctor() -> None:
         table.add_row("[green]fine[/]" if fine else "[red]mend[/]", name, found, "" if fine else mend)
     Console().print(table)
     raise typer.Exit(0 if all(fine for fine, _, _ in findings.values()) else 1)
+
+
+def read_texts(path: Path, out: Path) -> float:
+    """Clean documents of a file or folder (`-`: standard input), one a line of text, into `out`; their characters."""
+    from stages.corpora.documents import documents
+
+    usual = settings("corpora", "preprocess", "documents")
+    reading = replace(usual, reading=replace(usual.reading, unit="line"), shortest=1)
+    if str(path) != "-":
+        return documents(path, reading, out).metrics["characters"]
+    lines = out.with_name("input.txt")
+    lines.write_bytes(sys.stdin.buffer.read())
+    return documents(lines, reading, out).metrics["characters"]
 
 
 def settings(section: str, phase: str, name: str) -> Any:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import io
 import json
 import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path, PurePosixPath
@@ -48,21 +48,39 @@ def read(path: Path, params: Reading) -> Iterator[Raw]:
 
     Raises `Refusal` that names the file where one is missing, of no known kind, or broken.
     """
-    path = Path(path)
-    if not path.exists():
-        raise Refusal(f"{path} is missing: name a file or a folder that exists")
-    if (path / "politeness.json").exists():  # only a crawl's round has one
+    if is_round(path):
         yield from (_web("web", page) for page in rounds.read(path))
         return
-    files = [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.is_file())
-    files = [file for file in files if path.is_file() or _wanted(file.name, params)]
-    if not files:
-        raise Refusal(f"{path} holds no file of a known kind ({', '.join(sorted(KINDS))}), compressed or not")
-    for file in files:
+    for file in listed(path, KINDS):
+        if file != path and not _wanted(file.name, params):
+            continue
         try:
             yield from _file(file, params)
         except (OSError, EOFError, tarfile.TarError) as error:
             raise Refusal(f"{file} cannot be read: {one_line(error)}; get it again or `skip` it") from error
+
+
+def is_round(path: Path) -> bool:
+    """Whether `path` is a sealed round of a crawl."""
+    return (path / "politeness.json").exists()  # only a crawl's round has one
+
+
+def listed(path: Path, kinds: Collection[str]) -> list[Path]:
+    """`path` itself, or the files in that folder whose kind is one of `kinds`, hidden ones left out, in order of name.
+
+    Raises `Refusal` where it is missing, of another kind, or a folder without such a file.
+    """
+    known = f"{', '.join(sorted(kinds))}, compressed or not"
+    if not path.exists():
+        raise Refusal(f"{path} is missing: name a file or a folder that exists")
+    if path.is_file():
+        if kind(path.name) not in kinds:
+            raise Refusal(f"{path} is of no known kind; give one of: {known}")
+        return [path]
+    files = [file for file in path.rglob("*") if file.is_file() and file.name[0] != "." and kind(file.name) in kinds]
+    if not files:
+        raise Refusal(f"{path} holds no file of a known kind ({known})")
+    return sorted(files)
 
 
 def kind(name: str) -> str:
