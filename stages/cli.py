@@ -90,6 +90,7 @@ def terms(
 
     Example: `qujing terms manuals/ --against news/ -o terms.csv`
     """
+    from stages.words import skipgram
     from stages.words import terms as mining
 
     with refusing(), tempfile.TemporaryDirectory() as held:
@@ -102,7 +103,7 @@ def terms(
                 raise Refusal(f"{seeds} is missing: name a file of seeds, one a line")
             named = seeds.read_text(encoding="utf-8-sig").split("\n")
             spreading = replace(spreading, seeds=tuple(term for line in named if (term := line.strip())))
-        vectors = replace(wanted.vectors, epochs=mining.usual_epochs(characters[0]))
+        vectors = replace(wanted.vectors, epochs=skipgram.usual_epochs(characters[0]))
         chosen = replace(
             wanted,
             spreading=spreading,
@@ -239,22 +240,23 @@ def vectors(
     binary: Annotated[bool, typer.Option("--binary", help="Write the binary format.")] = False,
     model: Annotated[Path | None, typer.Option(help="Keep the model here, for `qujing near`.")] = None,
     least: Annotated[int, typer.Option("--min-count", help="Times a word must occur.")] = 5,
-    epochs: Annotated[int, typer.Option(help="Times the text is read.")] = 5,
+    epochs: Annotated[int, typer.Option(help="Times the text is read; 0: by its size.")] = 0,
     system: Annotated[str, typer.Option(help="Row of params.yaml whose settings to use.")] = "vectors",
 ) -> None:
     """Train word vectors, which gensim and others can read.
 
     Example: `qujing vectors novel.txt --words models/new_words --model novel-vectors -o vectors.txt`
     """
-    from stages.words import vectors
+    from stages.words import skipgram, vectors
 
     with refusing(), tempfile.TemporaryDirectory() as held:
         corpus, found = Path(held) / "corpus", model or Path(held) / "model"
         if found.exists():
             raise Refusal(f"{found} exists already: name a folder that does not")
-        read_texts(path, corpus)
+        characters = read_texts(path, corpus)
         wanted = settings("systems", "train", system)
-        wanted = replace(wanted, min_count=least, skipgram=replace(wanted.skipgram, epochs=epochs))
+        chosen = replace(wanted.skipgram, epochs=epochs or skipgram.usual_epochs(characters))
+        wanted = replace(wanted, min_count=least, skipgram=chosen)
         vectors.train(Inputs(input=corpus, against=words), wanted, found)
         vectors.export(*vectors.load(found), out, "binary" if binary else "text")
 

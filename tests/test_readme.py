@@ -1,5 +1,6 @@
 """The commands of the README do what it says."""
 
+import json
 import re
 import shlex
 import shutil
@@ -11,6 +12,7 @@ import pytest
 import yaml
 from repository import environment
 
+from stages.corpora.embedded import site
 from stages.report import picture
 
 ROOT = Path(__file__).parents[1]
@@ -27,20 +29,35 @@ def test_every_make_target_named_in_the_readme_is_there():
     assert named <= set(targets)
 
 
+OWN = [
+    command for command in COMMANDS if re.search(r"words-model|vectors-model|stages/corpora|triples|questions", command)
+]
+
+
 def test_the_commands_for_a_corpus_of_ones_own_work_in_an_empty_folder(tmp_path):
     (tmp_path / ".venv").symlink_to(sys.prefix)
     (tmp_path / "stages").symlink_to(ROOT / "stages")
-    done = ""
-    for command in COMMANDS:
-        if "words-model" in command:
-            done = subprocess.run(
-                ["sh", "-c", command], cwd=tmp_path, env=environment(ROOT), capture_output=True, text=True, check=True
-            ).stdout
-    assert {"模型", "参数", "判别器"} <= set(done.split())
+    pages = tmp_path / "rounds/encyclopedia_2"
+    pages.mkdir(parents=True)
+    for number, page in enumerate(site.build(2).values()):
+        if page.fate == "keep":
+            (pages / f"{number}.html").write_bytes(page.body)
+    told = {
+        command: subprocess.run(
+            ["sh", "-c", command], cwd=tmp_path, env=environment(ROOT), capture_output=True, text=True, check=True
+        ).stdout
+        for command in OWN
+    }
+    assert {"模型", "参数", "判别器"} <= set(next(out for name, out in told.items() if " segment " in name).split())
     assert (tmp_path / "words.csv").read_text().startswith("word,count,solidity,")
+    terms = [line.split(",")[0] for line in (tmp_path / "terms.csv").read_text().splitlines()]
+    assert {"判别器", "生成器", "变分自编码器"} <= set(terms[:20])
+    assert "阿富汗尼" in next(out for name, out in told.items() if " facts " in name)
+    assert len(json.loads((tmp_path / "questions.json").read_text())) == 250
+    assert (tmp_path / "triples.csv").stat().st_size > 0
 
 
-ELSEWHERE = ("model", "remote add", "prefect deployment")
+ELSEWHERE = (*OWN, "remote add", "prefect deployment")
 """What is run above, or on the machines of tests/flows/test_machines.py."""
 
 

@@ -69,6 +69,11 @@ FORMS: Choices = {"word2vec": _nothing, "nce": _log_kq}
 """What is taken from <u_i, v_j> by j [size], from log q [size] and k."""
 
 
+def usual_epochs(characters: float) -> int:
+    """Epochs that fit the size of a corpus: 30 up to a million characters, 2 from 15 million on."""
+    return int(min(max(30e6 / max(characters, 1), 2), 30))
+
+
 def fit(
     ids: np.ndarray, offsets: np.ndarray, size: int, settings: SkipGram, spool: Path | None = None
 ) -> tuple[np.ndarray, np.ndarray]:

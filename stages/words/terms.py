@@ -97,11 +97,6 @@ def train(inputs: Inputs, params: Terms, out: Path) -> Findings:
     return Findings(metrics={name: float(value) for name, value in totals.items()})
 
 
-def usual_epochs(characters: float) -> int:
-    """Epochs of the vectors that fit the size of the domain: 30 up to a million characters, 2 from 15 million on."""
-    return int(min(max(30e6 / max(characters, 1), 2), 30))
-
-
 def listing(made: Ranked, depth: np.ndarray, similarity: np.ndarray, domain: Side, params: Terms) -> pa.Table:
     """The terms in order of rank, with what speaks for each; raises `Refusal` where none is left."""
     import pyarrow as pa
