@@ -19,12 +19,24 @@ from pathlib import Path
 from typing import Any
 
 from stages.code import SECTIONS, family
-from stages.core import claims, distributed, files, machine, measuring, params, seeds, tables, torchrun, tracking
+from stages.core import (
+    claims,
+    distributed,
+    files,
+    machine,
+    measuring,
+    params,
+    recorder,
+    seeds,
+    tables,
+    torchrun,
+    tracking,
+)
 from stages.core.errors import Refusal, Unreachable
 from stages.core.progress import say
 from stages.core.systems import Findings, Inputs
 
-FAMILIES = ("corpora", "words", "nets")
+FAMILIES = ("corpora", "words", "nets", "gan", "energy")
 """The packages that hold systems: each has tables named after the phases (CRAWL, PREPROCESS, TRAIN, EVALUATE)."""
 
 
@@ -107,11 +119,20 @@ def perform(phase: str, key: str) -> None:
     run = params.typed(Run, params.pick(values, "the file", "run"), "run")
     rank, size = distributed.world()
     machine.prepare(max(1, run.threads // size))
+    if rank > 0 or tracking.off():
+        execute(values, phase, key, run.seed, None)
+    else:
+        with recorder.recorder() as record:
+            execute(values, phase, key, run.seed, record)
+
+
+def execute(values: dict[str, Any], phase: str, key: str, seed: int, record: Callable[..., str] | None) -> None:
+    """The work of `perform`; `record` tells MLflow, None where it is not told."""
     row = read(values, phase, key)
-    seeds.seed(run.seed)
+    seeds.seed(seed)
     started = time.monotonic()
     inputs, findings = PHASES[phase](row)
-    if rank > 0:
+    if distributed.world()[0] > 0:
         return
     facts = {**measuring.costs(time.monotonic() - started), **findings.facts}
     made = files.digest(row.made)
@@ -122,11 +143,12 @@ def perform(phase: str, key: str) -> None:
         files.write_json(findings.metrics, Path("metrics") / f"{key}.json")
         draw(findings, Path("plots") / key)
     address = ""
-    if not tracking.off():
+    if record is not None:
         joins = made if phase == "evaluate" else ""
         home = family(phase, row.values)
         artifacts = [results, *([Path("plots") / key] if joins else [])]
-        address = tracking.record(f"{phase}@{key}", home, row.settings, inputs, made, findings, artifacts, joins)
+        told = Findings(metrics=findings.metrics, facts=facts, history=findings.history)
+        address = record(f"{phase}@{key}", home, row.settings, inputs, made, told, artifacts, joins)
     measuring.leave(f"{phase}@{key}", facts, address)
 
 

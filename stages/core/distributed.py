@@ -23,7 +23,7 @@ A `Checkpoint` is saved by the first process and loaded by all: load it inside `
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -81,11 +81,35 @@ def parallel(module: torch.nn.Module) -> torch.nn.Module:
 
     if world()[1] == 1:
         return module
+    return nn.parallel.DistributedDataParallel(synchronised(module))
+
+
+def synchronised(module: torch.nn.Module) -> torch.nn.Module:
+    """`module`, its batch norms made to see the whole batch where several processes train; see `parallel`."""
+    from torch import nn
+
+    if world()[1] == 1:
+        return module
     if any(isinstance(part, nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d) for part in module.modules()):
         if next(module.parameters()).device.type == "cpu":
             raise Refusal("batch norm sees only a process' share of a batch on the CPU: set the row's gpus to 1")
-        module = nn.SyncBatchNorm.convert_sync_batchnorm(module)
-    return nn.parallel.DistributedDataParallel(module)
+        return nn.SyncBatchNorm.convert_sync_batchnorm(module)
+    return module
+
+
+def averaged(gradients: Sequence[torch.Tensor | None]) -> list[torch.Tensor | None]:
+    """Gradients of the means over equal shares of a batch, averaged over the processes; None stays None."""
+    import torch
+    import torch.distributed as dist
+
+    size = world()[1]
+    if size == 1:
+        return list(gradients)
+    there = [gradient for gradient in gradients if gradient is not None]
+    flat = torch.cat([gradient.flatten() for gradient in there])  # one message for all
+    dist.all_reduce(flat)
+    parts = iter((flat / size).split([gradient.numel() for gradient in there]))
+    return [None if gradient is None else next(parts).view_as(gradient) for gradient in gradients]
 
 
 def share(batch: Any) -> Any:

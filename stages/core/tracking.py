@@ -105,6 +105,11 @@ def restored(experiment: str, name: str, made: str, metrics: Mapping[str, float]
     return True
 
 
+def prepare() -> None:
+    """Import MLflow: two seconds that whoever records later does not wait for."""
+    from mlflow import MlflowClient  # noqa: F401
+
+
 def answers() -> bool:
     """Whether MLflow can be written to; says so in a sentence where not."""
     fine = False

@@ -21,6 +21,7 @@ class Section:
 
     key: str
     family: str
+    kind: str
     metrics: dict[str, float]
     tables: dict[str, list[dict[str, Any]]]
     figures: dict[str, Path]
@@ -36,7 +37,7 @@ def sections(phase: str, rows: dict[str, Any], root: Path = Path("results")) -> 
             drawn = Path("plots") / key if phase == "evaluate" else folder
             figures = {path.stem: path for path in sorted(drawn.glob("*.png"))}
             metrics = files.read_json(folder / "metrics.json")
-            found.append(Section(key, row.get("family", "corpora"), metrics, shown, figures))
+            found.append(Section(key, row.get("family", "corpora"), row["kind"], metrics, shown, figures))
     return found
 
 

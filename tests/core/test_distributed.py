@@ -103,7 +103,7 @@ def code(tmp_path_factory):
     shutil.copytree(repository.ROOT / "stages", folder / "stages")
     (folder / "stages/words/tiny.py").write_text(textwrap.dedent(TINY).lstrip())
     table = folder / "stages/words/__init__.py"
-    text = table.read_text().replace("import bakeoff, new_words", "import bakeoff, new_words, tiny")
+    text = table.read_text().replace("from stages.words import ", "from stages.words import tiny, ")
     table.write_text(text.replace("TRAIN: Choices = {", 'TRAIN: Choices = {"tiny": tiny.train, '))
     return folder
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 MOST_NEAR = 2 << 30  # bytes of signatures
+SHARES = 16  # a power of two
 
 
 def pair(qid: np.ndarray, same: np.ndarray) -> np.ndarray:
@@ -32,19 +33,29 @@ def survivors(qid: np.ndarray, same: np.ndarray) -> tuple[np.ndarray, int, int]:
 
     Of one id the least hash of a text stays, of one text then the least hash of an id.
     """
+    asked = qid.size
+    texts, ids = _least(qid, same)
+    once = ids.size
+    ids, texts = _least(texts, ids)
+    kept = pair(ids, texts)
+    kept.sort()
+    return kept, asked - once, once - kept.size
+
+
+def _least(keys: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The least value of each different key, and the keys; sorted share by share, for a sort takes memory."""
     import numpy as np
 
-    order = np.lexsort((same, qid))
-    first = order[np.r_[True, qid[order[1:]] != qid[order[:-1]]]] if qid.size else order
-    del order
-    ids, texts = qid[first], same[first]
-    del first
-    order = np.lexsort((ids, texts))
-    first = order[np.r_[True, texts[order[1:]] != texts[order[:-1]]]] if ids.size else order
-    del order
-    kept = pair(ids[first], texts[first])
-    kept.sort()
-    return kept, qid.size - ids.size, ids.size - kept.size
+    found, done = (np.empty_like(values), np.empty_like(keys)), 0
+    share = (keys >> np.uint64(65 - SHARES.bit_length())).astype(np.uint8)
+    for number in range(SHARES):
+        mine = share == number
+        k, v = keys[mine], values[mine]
+        order = np.lexsort((v, k))
+        first = order[np.r_[True, k[order[1:]] != k[order[:-1]]]] if k.size else order
+        end = done + first.size
+        found[0][done:end], found[1][done:end], done = v[first], k[first], end
+    return found[0][:done], found[1][:done]
 
 
 def stays(kept: np.ndarray, pairs: np.ndarray) -> np.ndarray:

@@ -22,7 +22,7 @@ COLUMNS = ("qid", "url", "question", "tags", "source", "fetched_at")
 
 PAGES = ("html", "htm", "xhtml", "tar", "tgz")
 JSON = ("json", "jsonl", "ndjson", "txt")
-ROWS = 100_000  # of a table
+ROWS = 50_000  # of a table
 
 
 def read(path: Path, kinds: Sequence[str]) -> Iterator[pa.Table]:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 ARCHIVE = 5067
-RANGE = 500_000  # rows in memory at a time
+RANGE = 200_000  # rows in memory at a time
 
 
 @dataclass(frozen=True)
@@ -80,6 +80,7 @@ def train(inputs: Inputs, params: Questions, out: Path) -> Findings:
 def make(source: Path, params: Questions, path: Path) -> Counter[str]:
     """Questions from `source` into the table at `path`; how many there were, stay, and went for which reason."""
     import numpy as np
+    import pyarrow as pa
 
     if sum(params.split.values()) != clean.PARTS:
         raise Refusal(f"params.yaml: split is {params.split}, but its per cents must sum to {clean.PARTS}")
@@ -97,6 +98,7 @@ def make(source: Path, params: Questions, path: Path) -> Counter[str]:
                 runs.add(table)
                 advance(raw.num_rows)
         kept = None
+        pa.default_memory_pool().release_unused()
         if params.repeats:
             kept, counts["repeated id"], counts["repeated question"] = repeats.survivors(_joined(ids), _joined(texts))
         near = _near(runs, kept, params.near) if params.near_repeats else None

@@ -7,7 +7,7 @@ attribute and every value which row groups hold it, so that a look-up in reverse
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -105,9 +105,13 @@ def _write_index(postings: list[np.ndarray], path: Path) -> None:
 
 
 def find(
-    path: Path, subject: str | None = None, attribute: str | None = None, value: str | None = None
+    path: Path,
+    subject: str | None = None,
+    attribute: str | None = None,
+    value: str | None = None,
+    columns: Sequence[str] | None = None,
 ) -> Iterator[pa.Table]:
-    """The triples at `path` that have all that is asked for, in tables, in the order of the file.
+    """The triples at `path` that have all that is asked for, in tables of `columns` (or all), in the order of the file.
 
     Only row groups are read that can hold an answer. Raises `Refusal` where the file is missing or is no such table.
     """
@@ -123,10 +127,10 @@ def find(
                 same = pc.equal(keys[name], text)
                 hit = same if hit is None else pc.and_(hit, same)
             if hit is None:
-                yield file.read_row_group(group)
+                yield file.read_row_group(group, columns)
             elif (first := pc.index(hit, True).as_py()) >= 0:
                 last = keys.num_rows - pc.index(hit.combine_chunks()[::-1], True).as_py()
-                part = file.read_row_group(group, use_threads=False).slice(first, last - first)
+                part = file.read_row_group(group, columns, use_threads=False).slice(first, last - first)
                 yield part.filter(hit.slice(first, last - first))
 
 
