@@ -5,6 +5,7 @@ from __future__ import annotations
 from stages.core.params import Choices
 from stages.corpora import census, documents, download, segmentation, select, term_list, truth
 from stages.corpora.embedded import crawl as embedded
+from stages.corpora.images import digits, idx, pictures
 from stages.corpora.questions import system as questions
 from stages.corpora.triples import system as triples
 from stages.corpora.web import crawl
@@ -13,6 +14,9 @@ CRAWL: Choices = {"crawl": crawl.crawl, "embedded": embedded.embedded, "download
 PREPROCESS: Choices = {
     "documents": documents.documents,
     "segmentation": segmentation.segmentation,
+    "digits": digits.digits,
+    "idx": idx.idx,
+    "pictures": pictures.pictures,
     "select": select.select,
     "site_truth": truth.site_truth,
     "term_list": term_list.term_list,

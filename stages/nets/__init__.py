@@ -1,9 +1,9 @@
-"""Parts of networks, and how to estimate them: noise-contrastive estimation."""
+"""Parts of networks, how to estimate them (noise-contrastive estimation), and a network that judges images."""
 
 from __future__ import annotations
 
 from stages.core.params import Choices
-from stages.nets import quartic
+from stages.nets import calibration, features, quartic
 
-TRAIN: Choices = {"nce": quartic.train}
-EVALUATE: Choices = {"nce": quartic.evaluate}
+TRAIN: Choices = {"nce": quartic.train, "features": features.train}
+EVALUATE: Choices = {"nce": quartic.evaluate, "features": calibration.evaluate}

@@ -7,6 +7,9 @@ from contextlib import contextmanager
 
 import torch
 
+TINY = 16
+"""Pixels a side of images that one thread is fastest with."""
+
 
 @contextmanager
 def one_thread() -> Iterator[None]:
@@ -17,3 +20,13 @@ def one_thread() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(threads)
+
+
+@contextmanager
+def suited(image: tuple[int, int, int]) -> Iterator[None]:
+    """One thread for images (channels, height, width) that are tiny; otherwise all that there are."""
+    if max(image[1:]) <= TINY:
+        with one_thread():
+            yield
+    else:
+        yield

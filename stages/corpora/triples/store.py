@@ -130,7 +130,7 @@ def find(
                 yield file.read_row_group(group, columns)
             elif (first := pc.index(hit, True).as_py()) >= 0:
                 last = keys.num_rows - pc.index(hit.combine_chunks()[::-1], True).as_py()
-                part = file.read_row_group(group, columns, use_threads=False).slice(first, last - first)
+                part = file.read_row_group(group, columns).slice(first, last - first)
                 yield part.filter(hit.slice(first, last - first))
 
 
