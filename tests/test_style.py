@@ -55,7 +55,10 @@ def test_nothing_names_a_machine_or_a_registry():
 def keys(value, prefix=""):
     if not isinstance(value, dict):
         return set()
-    return {prefix + name for name in value}.union(*(keys(inner, f"{prefix}{name}.") for name, inner in value.items()))
+    free = prefix.endswith(("terms.", "least."))  # what a game adds, what a training watches: their names are values
+    return {prefix + name for name in value if not free}.union(
+        *(keys(inner, f"{prefix}{name}.") for name, inner in value.items())
+    )
 
 
 @pytest.mark.parametrize("name", ["web", "gpu"])
