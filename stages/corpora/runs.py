@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import pyarrow as pa
 
-BATCH = 4096  # rows of a batch in a run
+BATCH = 1024  # rows of a batch in a run
 
 
 class Runs:

@@ -17,7 +17,7 @@ def tags_per_question(sizes: np.ndarray) -> Figure:
     figure = Figure(figsize=(6, 4), layout="constrained")
     axes = figure.add_subplot()
     axes.bar(np.arange(sizes.size), sizes, color="C0")
-    axes.set(xlabel="tags", ylabel="questions", title="Tags per question")
+    axes.set(xlabel="tags", ylabel="questions", title="Tags per question", xticks=np.arange(sizes.size))
     return figure
 
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 ARCHIVE = 5067
-RANGE = 200_000  # rows in memory at a time
+RANGE = 50_000  # rows in memory at a time
 
 
 @dataclass(frozen=True)
