@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 def rows() -> dict[str, Gan]:
     """The adversarial rows of params.yaml, a few steps long."""
     systems = params.load(ROOT / "params.yaml")["systems"]
-    typed = {key: params.typed(Gan, row["train"], key) for key, row in systems.items() if row["family"] == "gan"}
+    typed = {key: params.typed(Gan, row["train"], key) for key, row in systems.items() if row["kind"] == "gan"}
     return {key: replace(how, steps=6, grids=2, seeds=(0,), device="cpu", batch=16) for key, how in typed.items()}
 
 

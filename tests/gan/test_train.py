@@ -15,7 +15,7 @@ from stages.nets import training
 
 CPU = torch.device("cpu")
 SYSTEMS = yaml.safe_load((ROOT / "params.yaml").read_text())["systems"]
-ROWS = [key for key, row in SYSTEMS.items() if row["family"] == "gan"]
+ROWS = [key for key, row in SYSTEMS.items() if row["kind"] == "gan"]
 
 
 def weights(game):
