@@ -76,4 +76,4 @@ class Plain:
 
 def spread(fake: torch.Tensor) -> torch.Tensor:
     """Root mean variance over a batch [n, ...] of what is made: 0 where the generator makes but one thing."""
-    return fake.detach().float().var(dim=0).mean().sqrt()
+    return fake.detach().float().var(dim=0, correction=0).mean().sqrt()
