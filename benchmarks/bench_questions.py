@@ -24,7 +24,7 @@ from stages.core import machine
 machine.prepare(2)  # before numpy is imported
 
 from benchmarks import made_records  # noqa: E402
-from benchmarks.bench_words import resident  # noqa: E402
+from benchmarks.watched import run  # noqa: E402
 from stages.core import params  # noqa: E402
 from stages.corpora.questions import system  # noqa: E402
 
@@ -80,19 +80,14 @@ def main() -> None:
         begin = time.perf_counter()
         rate = plain(few, Path(scratch) / "peer.parquet") / (time.perf_counter() - begin)
         print(f"pandas: {options.peer:,} records, {rate:,.0f} a second", flush=True)
-        begin, peak = time.perf_counter(), 0
         command = [sys.executable, "-m", "benchmarks.bench_questions", "--make", str(source), str(table)]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, stderr=subprocess.DEVNULL)
-        while process.poll() is None:
-            peak = max(peak, resident(process.pid))
-            time.sleep(0.1)
-        seconds, told = time.perf_counter() - begin, process.stdout.read()
+        seconds, peak, told = run(command, 0.1, subprocess.DEVNULL)
         kept = int(re.search(r"'kept': (\d+)", told)[1])
         print(
             f"here: {options.records:,} -> {kept:,} records in {seconds:.1f} s, {options.records / seconds:,.0f} ",
             end="",
         )
-        print(f"a second, {options.records / seconds / rate:.1f} times pandas; peak {peak / 2**30:.2f} GiB; ", end="")
+        print(f"a second, {options.records / seconds / rate:.1f} times pandas; peak {peak:.2f} GiB; ", end="")
         print(f"{table.stat().st_size / 1e6:.0f} MB\n{told.strip()}")
 
 

@@ -26,7 +26,7 @@ machine.prepare(2)  # before numpy is imported
 import numpy as np  # noqa: E402
 
 from benchmarks import made_records  # noqa: E402
-from benchmarks.bench_words import resident  # noqa: E402
+from benchmarks.watched import run  # noqa: E402
 from stages.core import params  # noqa: E402
 from stages.corpora.triples import store, system  # noqa: E402
 
@@ -129,17 +129,12 @@ def main() -> None:
         peer = plain(source, options.peer, Path(scratch) / "peer.parquet")
         rate = peer / (time.perf_counter() - begin)
         print(f"pandas: {peer:,} triples, {rate:,.0f} a second", flush=True)
-        begin, peak = time.perf_counter(), 0
         command = [sys.executable, "-m", "benchmarks.bench_triples", "--make", str(source), str(table)]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, stderr=subprocess.DEVNULL)
-        while process.poll() is None:
-            peak = max(peak, resident(process.pid))
-            time.sleep(0.1)
-        seconds = time.perf_counter() - begin
-        kept = int(re.search(r"'triples': (\d+)", process.stdout.read())[1])
+        seconds, peak, told = run(command, 0.1, subprocess.DEVNULL)
+        kept = int(re.search(r"'triples': (\d+)", told)[1])
         sizes = [path.stat().st_size / 1e6 for path in (table, store.index_of(table))]
         print(f"here: {made:,} -> {kept:,} triples in {seconds:.1f} s, {made / seconds:,.0f} a second, ", end="")
-        print(f"{made / seconds / rate:.1f} times pandas; peak {peak / 2**30:.2f} GiB; ", end="")
+        print(f"{made / seconds / rate:.1f} times pandas; peak {peak:.2f} GiB; ", end="")
         print(f"{sizes[0]:.0f} MB and {sizes[1]:.0f} MB of index", flush=True)
         for what, names in {
             "subject": {"subject": "entity"},

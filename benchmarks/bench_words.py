@@ -13,7 +13,6 @@ of resident sizes of the process and its children, every 20 ms.
 from __future__ import annotations
 
 import argparse
-import subprocess
 import sys
 import tempfile
 import time
@@ -28,6 +27,7 @@ import numpy as np  # noqa: E402
 import pyarrow as pa  # noqa: E402
 
 from benchmarks import peer_words  # noqa: E402
+from benchmarks.watched import run  # noqa: E402
 from stages.core import params, tables  # noqa: E402
 from stages.core.systems import Inputs  # noqa: E402
 from stages.words.new_words import NewWords, train  # noqa: E402
@@ -73,33 +73,12 @@ def write(folder: Path, megabytes: float, corpus: Path | None) -> list[str]:
     return texts
 
 
-def resident(pid: int) -> int:
-    """Bytes resident in process `pid` and its descendants."""
-    parents, sizes = {}, {}
-    for status in Path("/proc").glob("[0-9]*/status"):
-        try:
-            fields = dict(line.split(":\t", 1) for line in status.read_text().splitlines() if ":\t" in line)
-        except OSError:  # it ended meanwhile
-            continue
-        one = int(status.parent.name)
-        parents[one], sizes[one] = int(fields["PPid"]), int(fields.get("VmRSS", "0 kB").split()[0]) * 1024
-
-    def descends(one: int) -> bool:
-        return one == pid or (one in parents and descends(parents[one]))
-
-    return sum(size for one, size in sizes.items() if descends(one))
-
-
 def measure(folder: Path, form: str) -> tuple[float, float, float]:
     """One training in its own process: seconds in all, seconds to the vocabulary (as the stage reports), peak GiB."""
     command = [sys.executable, "-m", "benchmarks.bench_words", "--train", str(folder), form]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    peak = 0
-    while process.poll() is None:
-        peak = max(peak, resident(process.pid))
-        time.sleep(0.02)
-    whole, vocabulary = map(float, process.stdout.read().split()[-2:])
-    return whole, vocabulary, peak / 2**30
+    _, peak, told = run(command, 0.02)
+    whole, vocabulary = map(float, told.split()[-2:])
+    return whole, vocabulary, peak
 
 
 def main() -> None:

@@ -60,6 +60,13 @@ def read_texts(path: Path, out: Path) -> float:
     return documents(lines, reading, out).metrics["characters"]
 
 
+def kept(model: Path | None, held: str) -> Path:
+    """Where a model is made: at `model`, which must be new, else in the folder `held`."""
+    if model is not None and model.exists():
+        raise Refusal(f"{model} exists already: name a folder that does not")
+    return model or Path(held) / "model"
+
+
 def settings(section: str, phase: str, name: str) -> Any:
     """The typed settings of a row of params.yaml here, or, away from a repository, of the one that is installed.
 

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from stages.cli.app import Out, app, read_texts, refusing, settings, write_csv, writing
+from stages.cli.app import Out, app, kept, read_texts, refusing, settings, write_csv, writing
 from stages.core import tables
 from stages.core.errors import Refusal
 from stages.core.systems import Inputs
@@ -32,9 +32,7 @@ def words(
     from stages.words import new_words
 
     with refusing(), tempfile.TemporaryDirectory() as held:
-        corpus, found = Path(held) / "corpus", model or Path(held) / "model"
-        if found.exists():
-            raise Refusal(f"{found} exists already: name a folder that does not")
+        corpus, found = Path(held) / "corpus", kept(model, held)
         characters = read_texts(path, corpus)
         wanted = settings("systems", "train", system)
         count = least or new_words.usual_min_count(characters)
@@ -143,9 +141,7 @@ def vectors(
     from stages.words import skipgram, vectors
 
     with refusing(), tempfile.TemporaryDirectory() as held:
-        corpus, found = Path(held) / "corpus", model or Path(held) / "model"
-        if found.exists():
-            raise Refusal(f"{found} exists already: name a folder that does not")
+        corpus, found = Path(held) / "corpus", kept(model, held)
         characters = read_texts(path, corpus)
         wanted = settings("systems", "train", system)
         chosen = replace(wanted.skipgram, epochs=epochs or skipgram.usual_epochs(characters))

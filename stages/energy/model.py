@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
+from typing import Any, Protocol, TypeVar, cast
 
 import torch
 from torch import nn
@@ -25,9 +25,6 @@ from stages.nets.langevin import Potential
 from stages.nets.layers import Image
 from stages.nets.networks import critic
 from stages.nets.threads import suited
-
-if TYPE_CHECKING:
-    pass
 
 ARTICLE = 6612
 """The number of the article, https://kexue.fm/archives/6612."""
@@ -78,8 +75,7 @@ def train(
     took = time.perf_counter() - begin
     files.write_json({"params": asdict(cast(Any, params)), "image": image}, out / "model.json")
     tables.write(curves.table(records), out / "history.parquet")
-    history = {f"{name}_{seed}": column for seed, told in records.items() for name, column in told.items()}
-    return Findings(history=history, facts={"steps_per_second": how.steps * len(how.seeds) / took})
+    return Findings(history=curves.columns(records), facts={"steps_per_second": how.steps * len(how.seeds) / took})
 
 
 def load(model: Path, kind: type[Params], device: torch.device | str = "cpu") -> tuple[Params, dict[int, Model]]:

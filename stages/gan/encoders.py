@@ -8,15 +8,13 @@ another image has its class. Pixels alone say little: reconstructions keep the m
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 
 from stages.core.params import Choices
 from stages.gan.o_gan import normalised, rho
 from stages.gan.plain import Plain
 from stages.gan.train import noise
-from stages.nets import features
+from stages.nets import features, images
 
 CODES: Choices = {
     "o_gan": lambda game, x: normalised(game.nets["D"](x)),
@@ -25,16 +23,13 @@ CODES: Choices = {
 
 
 @torch.no_grad()
-def measured(
-    game: Plain, judge: features.Judge, ranged: Callable[[torch.Tensor], torch.Tensor], seed: int
-) -> dict[str, float]:
-    """Metrics on the test images, which `ranged` brings into the game's range, and on fresh noise."""
-    code = CODES[game.params.game]
+def measured(game: Plain, judge: features.Judge, seed: int) -> dict[str, float]:
+    """Metrics on the test images and on fresh noise."""
+    code, ranged = CODES[game.params.game], images.ranged(game.params.output)
     x, labels = ranged(judge.images.test), judge.images.test_labels
     z = noise(game.params, len(x), torch.Generator().manual_seed(2000 + seed))
     again, of_fake, of_x = game.nets["G"](code(game, x)), code(game, game.nets["G"](z)), code(game, x)
-    low = -1.0 if game.params.output == "tanh" else 0.0
-    seen = judge.probabilities((again - low) / (1 - low)).argmax(dim=1)
+    seen = judge.probabilities(images.whole(again, game.params.output)).argmax(dim=1)
     far = torch.cdist(of_x, of_x).fill_diagonal_(torch.inf)
     middle = ranged(judge.images.train).mean(dim=0)
     return {

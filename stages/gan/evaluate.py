@@ -6,6 +6,7 @@ that `truth` names, for each seed; metrics are means over seeds, with the deviat
 
 from __future__ import annotations
 
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -62,7 +63,7 @@ def load(model: Path, how: Gan, image: tuple[int, int, int], seed: int) -> Plain
     from safetensors.torch import load_file
 
     game = build(how, image, seed, torch.device("cpu"))
-    game.nets["last"], game.nets["average"] = game.nets["G"], build(how, image, seed, torch.device("cpu")).nets["G"]
+    game.nets["last"], game.nets["average"] = game.nets["G"], deepcopy(game.nets["G"])
     weights = load_file(model / f"seed_{seed}.safetensors")
     for name, net in game.nets.items():
         own = "G" if name == "last" else name
@@ -78,18 +79,17 @@ def drawn(game: Plain, size: int, seed: int, net: str = "G") -> torch.Tensor:
     """`size` samples in [0, 1], [size, channels, height, width]."""
     source = torch.Generator().manual_seed(1000 + seed)
     parts = [game.nets[net](noise(game.params, min(AT_ONCE, size - i), source)) for i in range(0, size, AT_ONCE)]
-    found = torch.cat(parts)
-    return ((found + 1) / 2 if game.params.output == "tanh" else found).clamp(0, 1)
+    return images.whole(torch.cat(parts), game.params.output)
 
 
 def measured(game: Plain, judge: features.Judge, seed: int, params: EvaluateGan) -> dict[str, float]:
     """All metrics of one model."""
     found = quality.measure(judge, drawn(game, params.samples, seed), seed)
     last = judge.features(drawn(game, params.samples, seed, "last"))
-    found["fd_last"] = quality.frechet(judge.train, last)
-    ranged = images.symmetric if game.params.output == "tanh" else images.unit
+    found["fd_last"] = quality.frechet(judge.reference, last)
     if game.params.game in encoders.CODES:
-        return found | encoders.measured(game, judge, ranged, seed)
+        return found | encoders.measured(game, judge, seed)
+    ranged = images.ranged(game.params.output)
     return found | outliers.aurocs(lambda x: -game.score(x), judge.images.test, ranged, seed)
 
 
@@ -112,5 +112,4 @@ def growth(model: Path, seed: int) -> Figure:
 def _grids(model: Path, seed: int) -> torch.Tensor:
     from safetensors.torch import load_file
 
-    grids = load_file(model / f"grids_{seed}.safetensors")["grids"]
-    return (grids.float() / 255).clamp(0, 1)
+    return images.unit(load_file(model / f"grids_{seed}.safetensors")["grids"])

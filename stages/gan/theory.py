@@ -144,8 +144,9 @@ def _late(paths: pa.Table) -> dict[str, dict[str, float]]:
     for name in dict.fromkeys(names.tolist()):
         mine = theta[names == name]
         far = np.linalg.norm(mine[-(len(mine) // 4) :], axis=1)
-        found[name] = {"least": far.min(), "most": far.max(), "mean": np.linalg.norm(mine.mean(axis=0))}
-    return {name: {what: float(value) for what, value in row.items()} for name, row in found.items()}
+        middle = float(np.linalg.norm(mine.mean(axis=0)))
+        found[name] = {"least": float(far.min()), "most": float(far.max()), "mean": middle}
+    return found
 
 
 def _of_games(games: dict[str, dict[str, float]], params: EvaluateTheory) -> list[Claim]:

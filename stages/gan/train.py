@@ -1,4 +1,4 @@
-"""The training of any adversarial model: games.py says who plays, params.yaml by which loss and how often.
+"""The training of any adversarial model: params.yaml says who plays, by which loss and how often.
 
     alternate:  critic_steps times the critic on fresh reals and noise, then generator_steps times the generator;
                 with one step each both see the same fakes, which saves making them twice
@@ -69,8 +69,9 @@ def train(inputs: Inputs, params: Gan, out: Path) -> Findings:
     took = time.perf_counter() - begin
     files.write_json({"params": asdict(params), "image": image}, out / "model.json")
     tables.write(curves.table(records), out / "history.parquet")
-    history = {f"{name}_{seed}": column for seed, told in records.items() for name, column in told.items()}
-    return Findings(history=history, facts={"steps_per_second": params.steps * len(params.seeds) / took})
+    return Findings(
+        history=curves.columns(records), facts={"steps_per_second": params.steps * len(params.seeds) / took}
+    )
 
 
 def build(params: Gan, image: tuple[int, int, int], seed: int, device: torch.device) -> Plain:
@@ -86,7 +87,7 @@ def build(params: Gan, image: tuple[int, int, int], seed: int, device: torch.dev
 
 def reals(data: torch.Tensor, params: Gan) -> Reals:
     """A function that draws a batch as the nets take it: in the generator's range; what is no image stays as it is."""
-    ranged = {"sigmoid": images.unit, "tanh": images.symmetric}.get(params.output, torch.clone)
+    ranged = images.ranged(params.output)
     kept = torch.channels_last if params.channels_last else torch.contiguous_format
     return lambda source: ranged(distributed.share(draw(data, params.batch, source))).contiguous(memory_format=kept)
 
@@ -167,17 +168,12 @@ def play(
         average.update(game.nets["G"])
         if i in moments:
             with torch.no_grad():
-                grids[moments[i]] = shown(average(fixed), params.output)
+                grids[moments[i]] = (images.whole(average(fixed), params.output) * 255).round()
         return {**logs, **more}
 
     parts = {**game.nets, **optimisers, "average": average, "source": source, "grids": grids}
     history = fit(step, parts, params.steps, params.watch, spool, f"seed {seed}")
     return average, grids, history
-
-
-def shown(x: torch.Tensor, output: str) -> torch.Tensor:
-    """What a generator made, as uint8."""
-    return ((x + 1) / 2 if output == "tanh" else x).clamp(0, 1).mul(255).round().to(torch.uint8)
 
 
 def optimiser(weights: list[nn.Parameter], how: Optimiser) -> torch.optim.Optimizer:

@@ -24,6 +24,11 @@ def table(records: Mapping[int, History]) -> pa.Table:
     return pa.table([seeds, steps, *(pa.array(c, pa.float32()) for c in columns)], ["seed", "step", *names])
 
 
+def columns(records: Mapping[int, History]) -> History:
+    """The same as columns NAME_SEED."""
+    return {f"{name}_{seed}": column for seed, told in records.items() for name, column in told.items()}
+
+
 def curves(history: pa.Table) -> Figure:
     """What was recorded, step by step: a picture a name, a line a seed."""
     from matplotlib.figure import Figure

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -61,6 +62,16 @@ def unit(x: torch.Tensor) -> torch.Tensor:
 def symmetric(x: torch.Tensor) -> torch.Tensor:
     """Bytes as numbers in [-1, 1]."""
     return x / 127.5 - 1
+
+
+def ranged(output: str) -> Callable[[torch.Tensor], torch.Tensor]:
+    """What brings bytes into the range of a generator that ends in `output`; what is made of no bytes stays."""
+    return {"sigmoid": unit, "tanh": symmetric}.get(output, torch.clone)
+
+
+def whole(made: torch.Tensor, output: str) -> torch.Tensor:
+    """What a generator that ends in `output` has made, in [0, 1]."""
+    return ((made + 1) / 2 if output == "tanh" else made).clamp(0, 1)
 
 
 def grid(images: torch.Tensor, columns: int) -> Figure:

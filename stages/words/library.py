@@ -169,25 +169,26 @@ def best(counts: np.ndarray, cost: str, dim: int, params: Library) -> np.ndarray
     """The positions [books, dim] of least S, by L-BFGS from `params.starts` random ones."""
     import torch
 
-    function, threads = choose(COSTS, cost, "costs"), torch.get_num_threads()
-    torch.set_num_threads(1)  # matrices this small wait for each other
+    from stages.nets.threads import one_thread
+
+    function = choose(COSTS, cost, "costs")
     p = torch.from_numpy(counts / counts.sum())
     found = []
-    for start in range(params.starts):
-        draw = torch.Generator().manual_seed(params.seed + start)
-        v = torch.randn(len(counts), dim, generator=draw, dtype=torch.float64).requires_grad_()
-        optimiser = torch.optim.LBFGS(
-            [v], max_iter=params.steps, history_size=20, line_search_fn="strong_wolfe", tolerance_change=1e-12
-        )
+    with one_thread():  # matrices this small wait for each other
+        for start in range(params.starts):
+            draw = torch.Generator().manual_seed(params.seed + start)
+            v = torch.randn(len(counts), dim, generator=draw, dtype=torch.float64).requires_grad_()
+            optimiser = torch.optim.LBFGS(
+                [v], max_iter=params.steps, history_size=20, line_search_fn="strong_wolfe", tolerance_change=1e-12
+            )
 
-        def closure(v=v, optimiser=optimiser) -> torch.Tensor:
-            optimiser.zero_grad()
-            loss = average(function, v, p) + params.decay * (v * v).sum() / len(v)
-            loss.backward()
-            return loss
+            def closure(v=v, optimiser=optimiser) -> torch.Tensor:
+                optimiser.zero_grad()
+                loss = average(function, v, p) + params.decay * (v * v).sum() / len(v)
+                loss.backward()
+                return loss
 
-        optimiser.step(closure)
-        with torch.no_grad():
-            found.append((average(function, v, p).item(), v.detach().numpy()))
-    torch.set_num_threads(threads)
+            optimiser.step(closure)
+            with torch.no_grad():
+                found.append((average(function, v, p).item(), v.detach().numpy()))
     return min(found, key=lambda pair: pair[0])[1]

@@ -67,7 +67,7 @@ def test_an_encoder_that_inverts_its_generator_is_perfect(rows, data):
     game = train.build(how, (1, 8, 8), 0, torch.device("cpu"))
     game.nets["G"], game.nets["E"] = torch.nn.Unflatten(1, (1, 8, 8)), torch.nn.Flatten()
     judge = features.load(data / "judge")
-    found = encoders.measured(game, judge, lambda x: x / 255, 0)
+    found = encoders.measured(game, judge, 0)
     assert found["pixel_mse"] == found["z_cycle"] == 0
     assert found["rho"] == pytest.approx(1, abs=1e-5)
     known = judge.probabilities(judge.images.test / 255).argmax(1) == judge.images.test_labels

@@ -19,15 +19,3 @@ def tags_per_question(sizes: np.ndarray) -> Figure:
     axes.bar(np.arange(sizes.size), sizes, color="C0")
     axes.set(xlabel="tags", ylabel="questions", title="Tags per question", xticks=np.arange(sizes.size))
     return figure
-
-
-def questions_per_tag(counts: np.ndarray) -> Figure:
-    """Questions of each tag by its rank, both axes logarithmic; `counts` largest first."""
-    import numpy as np
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(6, 4), layout="constrained")
-    axes = figure.add_subplot()
-    axes.loglog(np.arange(1, counts.size + 1), counts, color="C1", marker=".")
-    axes.set(xlabel="rank of the tag", ylabel="questions", title="Questions per tag")
-    return figure

@@ -18,6 +18,7 @@ from stages.core.progress import counting
 from stages.core.systems import Findings, Inputs
 from stages.corpora.ahead import ahead
 from stages.corpora.columns import folded, hashes
+from stages.corpora.figures import by_rank
 from stages.corpora.near import Near
 from stages.corpora.questions import clean, figures, repeats, sources
 from stages.corpora.questions.clean import Filters
@@ -175,7 +176,7 @@ def evaluate(model: Path, inputs: Inputs, params: Judge) -> Findings:
     }
     shown = {
         "tags_per_question": figures.tags_per_question(sizes),
-        "questions_per_tag": figures.questions_per_tag(np.array([count for _, count in listed] or [0])),
+        "questions_per_tag": by_rank(np.array([count for _, count in listed] or [0]), "tag", "questions", "C1"),
     }
     found = {"tags": pa.table({"tag": [t for t, _ in listed[: params.top]], "n": [c for _, c in listed[: params.top]]})}
     held: list[claims.Claim] = []

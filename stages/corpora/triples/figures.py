@@ -9,18 +9,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def per_attribute(counts: np.ndarray) -> Figure:
-    """Triples of each attribute by its rank, both axes logarithmic; `counts` largest first."""
-    import numpy as np
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(6, 4), layout="constrained")
-    axes = figure.add_subplot()
-    axes.loglog(np.arange(1, counts.size + 1), counts, color="C0", marker=".")
-    axes.set(xlabel="rank of the attribute", ylabel="triples", title="Triples per attribute")
-    return figure
-
-
 def per_subject(sizes: np.ndarray) -> Figure:
     """Number of subjects by how many triples they have; `sizes` are triples of each subject."""
     import numpy as np

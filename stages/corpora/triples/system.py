@@ -18,6 +18,7 @@ from stages.core.errors import Refusal
 from stages.core.progress import counting
 from stages.core.systems import Findings, Inputs
 from stages.corpora.ahead import ahead
+from stages.corpora.figures import by_rank
 from stages.corpora.runs import Runs
 from stages.corpora.triples import clean, figures, sources, store
 from stages.corpora.triples.clean import Cleaning
@@ -105,7 +106,7 @@ def evaluate(model: Path, inputs: Inputs, params: Judge) -> Findings:
         **{f"{kind}_values": float(types[kind]) for kind in ("text", "number", "date")},
     }
     shown = {
-        "per_attribute": figures.per_attribute(np.array([count for _, count in listed] or [0])),
+        "per_attribute": by_rank(np.array([count for _, count in listed] or [0]), "attribute", "triples", "C0"),
         "per_subject": figures.per_subject(sizes),
     }
     top = pa.table({"attribute": [n for n, _ in listed[: params.top]], "triples": [c for _, c in listed[: params.top]]})
