@@ -1,8 +1,9 @@
 """Python programs that start at once: `python -m flows.warm MODULE [ARGUMENTS]`.
 
-A worker starts one process that has imported Prefect and DVC (`serve`). Each program is a fork of it, and saves the
-second or two that the imports cost. Where no such process runs, the program is started like any other. A program runs
-in a session of its own; when its caller dies or is told to stop, so is everything that it started.
+A worker starts one process that has imported Prefect and DVC (`serve`), `flows.ahead` one that has imported what
+stages import. Each program is a fork of it, and saves the seconds that the imports cost. Where no such process runs,
+the program is started like any other. A program runs in a session of its own; when its caller dies or is told to stop,
+so is everything that it started.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ import subprocess
 import sys
 import traceback
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -42,7 +43,7 @@ def run(
     """Run `python -m ARGUMENTS` to its end and return its exit code (128 + N where signal N ended it).
 
     `output` is a file descriptor for all that it prints, `more` is added to its environment. It is stopped when this
-    process dies or leaves the call; with `forward` a SIGTERM is passed on to it, and it is waited for.
+    process dies or leaves the call; with `forward` SIGTERM and SIGINT are passed on to it, and it is waited for.
     """
     folder, environment = str(cwd or Path.cwd()), {**os.environ, **(more or {})}
     address = os.environ.get(SOCKET)
@@ -54,7 +55,7 @@ def run(
         )
         try:
             if forward:
-                signal.signal(signal.SIGTERM, lambda number, frame: process.send_signal(number))
+                _forward(process.send_signal)
             return _shell_code(process.wait())
         finally:
             with contextlib.suppress(ProcessLookupError):
@@ -67,15 +68,22 @@ def run(
         line.sendmsg([len(request).to_bytes(4, "big")], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, fds)])
         line.sendall(request)
         if forward:
-            signal.signal(signal.SIGTERM, lambda number, frame: line.send(bytes([number])))
+            _forward(lambda number: line.send(bytes([number])))
         answer = line.recv(1)
         return answer[0] if answer else 1
 
 
-def serve(address: Path) -> NoReturn:
-    """Import what programs need, then fork one for each request that comes in on the socket `address`."""
+def _forward(send: Callable[[int], object]) -> None:
+    """Let `send` have the signals that would stop this process."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda number, frame: send(number))
+
+
+def serve(address: Path, load: Callable[[], object] | None = None) -> NoReturn:
+    """Import what programs need (`load`, or else what a worker runs), then fork one for each request on `address`."""
     die_along()
-    _preload()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # of a terminal; whoever asked for a program passes it on
+    (load or _preload)()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     address.unlink(missing_ok=True)
     with socket.socket(socket.AF_UNIX) as door:
@@ -90,7 +98,7 @@ def serve(address: Path) -> NoReturn:
 
 
 def _preload() -> None:
-    """Import what the programs of this project need, the S3 client where it is installed."""
+    """Import what a worker runs, the S3 client where it is installed."""
     import dulwich.client
     import dulwich.worktree
     import dvc.cachemgr
@@ -174,10 +182,12 @@ def _become(request: dict[str, Any], fds: Sequence[int]) -> int:
     """Turn this fork into the program: its session, folder, environment and output."""
     os.setsid()
     die_along()
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     for number, fd in enumerate(fds):
         os.dup2(fd, number)
         os.close(fd)
     os.chdir(request["cwd"])
+    sys.path[0] = request["cwd"]
     os.environ.clear()
     os.environ.update(request["environment"])
     module, *rest = request["arguments"]

@@ -31,7 +31,8 @@ def pick(name: str) -> torch.device:
 
 
 def precision(device: torch.device, bf16: bool) -> AbstractContextManager:
-    """The context to compute in: bfloat16 autocast where asked for on a GPU, else full precision."""
+    """The context to compute in: bfloat16 autocast where asked for and in the hardware, else full precision."""
     import torch
 
-    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=bf16 and device.type == "cuda")
+    able = device.type == "cuda" or (device.type == "cpu" and torch.cpu._is_avx512_bf16_supported())
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=bf16 and able)

@@ -140,6 +140,33 @@ def mean(losses: torch.Tensor) -> torch.Tensor:
     return losses.sum() * size / count
 
 
+def common(value: torch.Tensor) -> torch.Tensor:
+    """`value`, a mean over this process' equal share of a batch, averaged over the processes with its gradient.
+
+    For a mean that a loss is not linear in. Every process must call it, and differentiate what it gives.
+    """
+    import torch
+    import torch.distributed as dist
+
+    class Sum(torch.autograd.Function):
+        """The sum over processes: each one's gradient is the sum of all that was made of it."""
+
+        @staticmethod
+        def forward(ctx: Any, mine: torch.Tensor) -> torch.Tensor:
+            total = mine.clone()
+            dist.all_reduce(total)
+            return total
+
+        @staticmethod
+        def backward(ctx: Any, gradient: torch.Tensor) -> torch.Tensor:
+            total = gradient.clone()
+            dist.all_reduce(total)
+            return total
+
+    size = world()[1]
+    return value if size == 1 else Sum.apply(value) / size
+
+
 def average(value: torch.Tensor) -> torch.Tensor:
     """`value` averaged over the processes, detached: of what `mean` returns, the loss of the whole batch."""
     import torch.distributed as dist

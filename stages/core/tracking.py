@@ -105,6 +105,13 @@ def restored(experiment: str, name: str, made: str, metrics: Mapping[str, float]
     return True
 
 
+def load() -> None:
+    """Import what MLflow needs to open a database, which is most of the time that it takes."""
+    import mlflow.artifacts
+    import mlflow.store.tracking.sqlalchemy_store
+    import mlflow.tracking
+
+
 def prepare() -> None:
     """Import MLflow and open its database: three seconds that whoever records later does not wait for."""
     from mlflow.exceptions import MlflowException

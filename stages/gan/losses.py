@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import torch
 from torch.nn.functional import relu, softplus
 
+from stages.core.distributed import common
 from stages.core.params import Choices
 from stages.gan import designs, divergences
 
@@ -98,7 +99,12 @@ def rsgan(pair: Pair) -> torch.Tensor:
 
 def average(loss: Callable[[Pair], torch.Tensor]) -> Callable[[Pair], torch.Tensor]:
     """Half of `loss` on r - E f and f - E r, with the gradients of both means (the paper's average variants)."""
-    return lambda pair: loss(Pair(pair.r - pair.f.mean(), pair.f - pair.r.mean())) / 2
+
+    def half(pair: Pair) -> torch.Tensor:
+        r, f = common(pair.r.mean()), common(pair.f.mean())
+        return loss(Pair(pair.r - f, pair.f - r)) / 2
+
+    return half
 
 
 def swapped(loss: Callable[[Pair], torch.Tensor]) -> Callable[[Pair], torch.Tensor]:

@@ -137,7 +137,7 @@ def play(
     def made(graph: bool) -> tuple[torch.Tensor, torch.Tensor]:
         z = drawn()
         with devices.precision(device, params.bf16), torch.set_grad_enabled(graph):
-            return z, game.fast["G"](z)
+            return z, game.fast["G"](z).float()
 
     def moved(player: str) -> None:
         optimisers[player].step()

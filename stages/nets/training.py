@@ -16,6 +16,7 @@ import torch
 from torch import nn
 
 from stages.core.checkpoints import Checkpoint
+from stages.core.distributed import average
 from stages.core.errors import Refusal
 from stages.core.progress import counting, say
 
@@ -89,7 +90,8 @@ def _columns(rows: list[Mapping[str, torch.Tensor]]) -> History:
     names = list(rows[0]) if rows else []
     if not names:
         return {}
-    fetched = torch.stack([torch.stack([row[name].detach().float() for name in names]) for row in rows]).cpu()
+    stacked = torch.stack([torch.stack([row[name].detach().float() for name in names]) for row in rows])
+    fetched = average(stacked).cpu()  # over the processes, so that all see one record
     return {name: fetched[:, i].tolist() for i, name in enumerate(names)}
 
 
