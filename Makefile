@@ -34,6 +34,7 @@ bench: $(READY)  ## ratios against named peers
 	python -m benchmarks.bench_questions
 	python -m benchmarks.bench_vectors
 	python -m benchmarks.bench_gan
+	python -m benchmarks.bench_vae
 	python -m benchmarks.bench_dispatch
 
 ui: $(READY)  ## MLflow on 127.0.0.1:5000, and Prefect's pages where a server is configured

@@ -57,7 +57,7 @@ def asked(net: str, rule: str, steps: int, bf16: bool = False) -> Gan:
         game="plain", loss=loss, penalties=penalties, terms={}, clip=0.0, latent=100, prior="normal", output="tanh",
         generator=NETS[net][0], critic=NETS[net][1], generator_optimiser=adam, critic_optimiser=adam,
         mode="alternate", critic_steps=critic_steps, generator_steps=1, batch=64, steps=steps, average=0.999,
-        seeds=(0,), grids=0, watch=Watch(100, 1e9, {}, 0), device="cpu", bf16=bf16, channels_last=False,
+        seeds=(0,), grids=0, shown=64, watch=Watch(100, 1e9, {}, 0), device="cpu", bf16=bf16, channels_last=False,
         compile=False,
     )  # fmt: skip
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from stages.core.params import Choices
 from stages.corpora import census, documents, download, segmentation, select, term_list, truth
 from stages.corpora.embedded import crawl as embedded
-from stages.corpora.images import digits, idx, pictures
+from stages.corpora.images import digits, idx, pictures, stacked, without
 from stages.corpora.questions import system as questions
+from stages.corpora.sequences import sentences, topics
 from stages.corpora.triples import system as triples
 from stages.corpora.web import crawl
 
@@ -17,9 +18,13 @@ PREPROCESS: Choices = {
     "digits": digits.digits,
     "idx": idx.idx,
     "pictures": pictures.pictures,
+    "stacked": stacked.stacked,
+    "without": without.without,
     "select": select.select,
+    "sentences": sentences.sentences,
     "site_truth": truth.site_truth,
     "term_list": term_list.term_list,
+    "topics": topics.topics,
 }
 TRAIN: Choices = {"census": census.train, "triples": triples.train, "questions": questions.train}
 EVALUATE: Choices = {"census": census.evaluate, "triples": triples.evaluate, "questions": questions.evaluate}

@@ -52,6 +52,7 @@ class Gan:
     average: float  # decay of the average of the generator's weights
     seeds: tuple[int, ...]
     grids: int  # samples at the same noise through the training, so many times
+    shown: int  # of them, each time
     watch: Watch
     device: str
     bf16: bool

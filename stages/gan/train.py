@@ -29,11 +29,9 @@ from stages.gan.settings import Gan, Optimiser
 from stages.nets import curves, images
 from stages.nets.networks import Average
 from stages.nets.threads import suited
-from stages.nets.training import History, draw, fit
+from stages.nets.training import History, differentiate, draw, fit
 
 GAMES: Choices = {"plain": Plain, "o_gan": OGan, "bigan": BiGan, "meg": Meg}
-
-SHOWN = 64  # samples of a grid
 
 Reals = Callable[[torch.Generator], torch.Tensor]
 
@@ -105,7 +103,7 @@ def play(
     """Train the nets of `game` on `data` [n, channels, height, width]; the average of G, its grids, and the record."""
     device = data.device
     source = torch.Generator(device).manual_seed(seed)
-    fixed = noise(params, SHOWN, torch.Generator(device).manual_seed(0))  # the same for every seed and loss
+    fixed = noise(params, params.shown, torch.Generator(device).manual_seed(0))  # the same for every seed and loss
     players = {"critics": game.critics, "generators": game.generators}
     weights = {player: [w for name in names for w in game.nets[name].parameters()] for player, names in players.items()}
     optimisers = {
@@ -113,16 +111,11 @@ def play(
         "generators": optimiser(weights["generators"], params.generator_optimiser),
     }
     average, moments = Average(game.nets["G"], params.average), _moments(params)
-    grids = torch.zeros(len(moments), SHOWN, *data.shape[1:], device=device, dtype=torch.uint8)
+    grids = torch.zeros(len(moments), params.shown, *data.shape[1:], device=device, dtype=torch.uint8)
     fresh = reals(data, params)
 
     def drawn() -> torch.Tensor:
         return distributed.share(noise(params, params.batch, source))
-
-    def gradients(player: str, loss: torch.Tensor) -> None:
-        found = torch.autograd.grad(loss, weights[player], allow_unused=True)
-        for weight, gradient in zip(weights[player], distributed.averaged(found), strict=True):
-            weight.grad = gradient
 
     def critic(z: torch.Tensor, fake: torch.Tensor) -> tuple[torch.Tensor, Logs]:
         u = distributed.share(torch.rand(params.batch, generator=source, device=device))
@@ -150,8 +143,8 @@ def play(
         if params.mode == "one_step":
             fakes = made(graph=True)
             (by_critic, logs), (by_generator, more) = critic(*fakes), generator(*fakes)
-            gradients("critics", by_critic)
-            gradients("generators", by_generator)
+            differentiate(by_critic, weights["critics"])
+            differentiate(by_generator, weights["generators"])
             for player in players:
                 moved(player)
         else:
@@ -159,11 +152,11 @@ def play(
             for _ in range(params.critic_steps):
                 fakes = made(graph=once)
                 loss, logs = critic(*fakes)
-                gradients("critics", loss)
+                differentiate(loss, weights["critics"])
                 moved("critics")
             for _ in range(params.generator_steps):
                 loss, more = generator(*(fakes if once else made(graph=True)))
-                gradients("generators", loss)
+                differentiate(loss, weights["generators"])
                 moved("generators")
         average.update(game.nets["G"])
         if i in moments:

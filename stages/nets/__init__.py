@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from stages.core.params import Choices
-from stages.nets import calibration, features, quartic
+from stages.nets import calibration, features, fid, quartic
 
-TRAIN: Choices = {"nce": quartic.train, "features": features.train}
-EVALUATE: Choices = {"nce": quartic.evaluate, "features": calibration.evaluate}
+TRAIN: Choices = {"nce": quartic.train, "features": features.train, "inception": fid.train}
+EVALUATE: Choices = {"nce": quartic.evaluate, "features": calibration.evaluate, "inception": calibration.evaluate}

@@ -26,7 +26,7 @@ from stages.core import devices, tables
 from stages.core.claims import Claim, Direction, check
 from stages.core.systems import Findings, Inputs
 from stages.nets import quality, references
-from stages.nets.features import Judge, accuracy, load
+from stages.nets.features import TASKS, Judge, accuracy, load
 from stages.nets.images import grid, unit
 
 if TYPE_CHECKING:
@@ -59,9 +59,11 @@ def evaluate(model: Path, inputs: Inputs, params: EvaluateFeatures) -> Findings:
     sets = images(judge, params.seed)
     rows = {name: quality.measure(judge, made, params.seed) for name, made in sets.items()}
     halves = judge.reference[_shuffle(len(judge.rows), params.seed)].chunk(2)
-    floor, right = quality.frechet(*halves), accuracy(judge)
+    floor, right = quality.frechet(*halves), accuracy(judge) if judge.task in TASKS else None
     distance = {"half": floor, **{name: row["fd"] for name, row in rows.items()}}
-    metrics = {"accuracy": right} | {f"fd_{name.replace(' ', '_')}": value for name, value in distance.items()}
+    metrics = ({} if right is None else {"accuracy": right}) | {
+        f"fd_{name.replace(' ', '_')}": value for name, value in distance.items()
+    }
     table = _table([{"set": "half", "images": len(halves[1]), "fd": floor}], sets, rows)
     figures = {"distances": _figure(distance), "images": grid(_shown(sets), SHOWN)}
     return Findings(metrics, _claims(judge, distance, right, params), {"references": table}, figures)
@@ -86,7 +88,7 @@ def _shuffle(n: int, seed: int) -> torch.Tensor:
     return torch.randperm(n, generator=torch.Generator().manual_seed(seed))
 
 
-def _claims(judge: Judge, distance: dict[str, float], right: float, params: EvaluateFeatures) -> list[Claim]:
+def _claims(judge: Judge, distance: dict[str, float], right: float | None, params: EvaluateFeatures) -> list[Claim]:
     how = f"Frechet distance to {len(judge.rows)} training images"
     fitted = distance["gaussian"] / distance["half"]
     without = distance["without a class"] / distance["gaussian"] if "without a class" in distance else None

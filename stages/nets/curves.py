@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
 
 def table(records: Mapping[int, History]) -> pa.Table:
-    """The records of all seeds: seed, step and a column a name, as float32."""
+    """The records of all seeds: seed, step and a column a name in order, as float32."""
     import pyarrow as pa
 
-    names = list(next(iter(records.values())))
+    names = sorted(next(iter(records.values())))  # a record that was resumed has them in another order
     rows = [len(told[names[0]]) for told in records.values()]
     seeds = [seed for seed, size in zip(records, rows, strict=True) for _ in range(size)]
     columns = [[value for told in records.values() for value in told[name]] for name in names]

@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -29,12 +30,14 @@ from stages.core.systems import Findings, Inputs
 from stages.nets import quality, references
 from stages.nets.images import Images, unit
 from stages.nets.images import load as load_images
+from stages.nets.inception import Inception
 from stages.nets.threads import suited
 from stages.nets.training import Watch, fit
 
 AT_ONCE = 2048  # images that are judged at a time
 SMALLEST = 4  # pixels a side that are still halved
 LEAST = 0.1  # of the mean deviation of features
+IMAGENET = "imagenet"  # the task of Inception, which fid.py makes a judge
 
 
 @dataclass(frozen=True)
@@ -80,7 +83,7 @@ class Net(nn.Module):
 
 
 @torch.no_grad()
-def embed(net: Net, images: torch.Tensor) -> torch.Tensor:
+def embed(net: Net | Inception, images: torch.Tensor) -> torch.Tensor:
     """The features [n, dim] float32, on the device of `net`, of images [n, channels, height, width] in [0, 1]."""
     weight = net.head.weight
     return torch.cat([net.body(part.to(weight)) for part in images.split(AT_ONCE)])
@@ -106,7 +109,7 @@ TASKS: Choices = {"labels": by_label, "rotations": by_rotation}
 class Judge:
     """A trained network with the data set that it knows, and the features of that."""
 
-    net: Net
+    net: Net | Inception
     task: str
     images: Images
     train: torch.Tensor  # features [n, dim]
@@ -152,9 +155,8 @@ def train(inputs: Inputs, params: Features, out: Path) -> Findings:
     with suited(images.shape):
         history = learn(net, images, task, params, inputs.spool)
     seconds = time.perf_counter() - begin
-    rows = torch.randperm(len(images.train), generator=torch.Generator().manual_seed(params.seed))
-    judge = _judge(net, images, params, rows[: params.reference].sort().values.to(device))
-    save(judge, params, inputs.input, out)
+    judge = judging(net, images, params.task, params.reference, params.seed)
+    save(judge, asdict(params), inputs.input, out)
     facts = {"images_per_second": params.steps * params.batch / seconds}
     return Findings(metrics={"accuracy": accuracy(judge), **judge.scale}, facts=facts, history=history)
 
@@ -189,7 +191,7 @@ def learn(net: Net, images: Images, task: Task, params: Features, spool: Path | 
     return fit(step, parts, params.steps, params.watch, spool, "features")
 
 
-def save(judge: Judge, params: Features, data: Path, out: Path) -> None:
+def save(judge: Judge, params: dict[str, Any], data: Path, out: Path) -> None:
     """Write the judge to the folder `out`: weights, features, the data set itself and model.json."""
     from safetensors.torch import save_file
 
@@ -201,7 +203,7 @@ def save(judge: Judge, params: Features, data: Path, out: Path) -> None:
     save_file({name: value.cpu().contiguous() for name, value in held.items()}, out / "features.safetensors")
     layer = "the last but one, dense, after ReLU"
     facts = {"outputs": judge.net.head.out_features, "scale": judge.scale, "features": layer}
-    files.write_json({"params": asdict(params), **facts}, out / "model.json")
+    files.write_json({"params": params, **facts}, out / "model.json")
 
 
 def load(folder: Path, device: torch.device | str = "cpu") -> Judge:
@@ -213,8 +215,9 @@ def load(folder: Path, device: torch.device | str = "cpu") -> Judge:
     images = load_images(folder, device)
     try:
         params = made["params"]
-        net = Net(images.shape, params["widths"], params["dim"], made["outputs"]).to(device)
-        net.load_state_dict(load_file(Path(folder) / "weights.safetensors", device=str(device)))
+        known = params["task"] == IMAGENET
+        net = Inception() if known else Net(images.shape, params["widths"], params["dim"], made["outputs"])
+        net.to(device).load_state_dict(load_file(Path(folder) / "weights.safetensors", device=str(device)))
         held = load_file(Path(folder) / "features.safetensors", device=str(device))
         net.requires_grad_(False)
         return Judge(net, params["task"], images, held["train"], held["test"], held["rows"], made["scale"])
@@ -222,11 +225,13 @@ def load(folder: Path, device: torch.device | str = "cpu") -> Judge:
         raise Refusal(f"{folder} holds no feature network: {one_line(error)}; train it again") from error
 
 
-def _judge(net: Net, images: Images, params: Features, rows: torch.Tensor) -> Judge:
-    """The judge with the features of its data set, and the scale of its numbers."""
+def judging(net: Net | Inception, images: Images, task: str, reference: int, seed: int) -> Judge:
+    """The judge with the features of its data set, of which `reference` are drawn, and the scale of its numbers."""
+    drawn = torch.randperm(len(images.train), generator=torch.Generator().manual_seed(seed))
+    rows = drawn[:reference].sort().values.to(images.train.device)
     known = (torch.cat([embed(net, unit(part)) for part in x.split(AT_ONCE)]) for x in (images.train, images.test))
-    judge = Judge(net, params.task, images, *known, rows, {})
-    generator = torch.Generator(rows.device).manual_seed(params.seed)
+    judge = Judge(net, task, images, *known, rows, {})
+    generator = torch.Generator(rows.device).manual_seed(seed)
     fitted = references.gaussian(unit(images.train[rows]), len(rows), generator)
     scale = {
         "gaussian": quality.frechet(judge.reference, judge.features(fitted)),

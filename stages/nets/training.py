@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from stages.core.checkpoints import Checkpoint
-from stages.core.distributed import average
+from stages.core.distributed import average, averaged
 from stages.core.errors import Refusal
 from stages.core.progress import counting, say
 
@@ -40,6 +40,19 @@ class Watch:
 def draw(data: torch.Tensor, size: int, generator: torch.Generator) -> torch.Tensor:
     """`size` rows of `data` [n, ...] at random, with repetition; `generator` is of the same device."""
     return data[torch.randint(len(data), (size,), generator=generator, device=data.device)]
+
+
+def differentiate(loss: torch.Tensor, weights: Sequence[nn.Parameter]) -> None:
+    """Put the gradients of `loss`, averaged over the processes, into the `grad` of `weights`, None where there is none.
+
+    Unlike `backward` it leaves all other weights alone, and does not add up. Gradients get the layout of their
+    weights: torch's fused Adam takes the numbers as they lie, and goes astray where a gradient lies otherwise.
+    """
+    found = averaged(torch.autograd.grad(loss, weights, allow_unused=True))
+    for weight, gradient in zip(weights, found, strict=True):
+        if gradient is not None and gradient.stride() != weight.stride():
+            gradient = torch.empty_like(weight).copy_(gradient)
+        weight.grad = gradient
 
 
 def fit(

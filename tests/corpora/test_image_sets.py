@@ -22,7 +22,7 @@ from sklearn.datasets import load_digits
 from stages import run
 from stages.core import files
 from stages.core.errors import Refusal
-from stages.corpora.images import digits, idx, pictures
+from stages.corpora.images import dataset, digits, idx, pictures, stacked, without
 
 ROOT = Path(__file__).parents[2]
 WEB = yaml.safe_load((ROOT / "params/web.yaml").read_text(encoding="utf-8"))
@@ -79,10 +79,67 @@ def test_a_test_part_out_of_range_is_refused(tmp_path, test):
         digits.digits(None, digits.Digits(test, 0), tmp_path / "a")
 
 
+# made of other data sets
+
+
+@pytest.fixture(scope="module")
+def ten(tmp_path_factory):
+    """The digits."""
+    folder = tmp_path_factory.mktemp("ten") / "digits"
+    digits.digits(None, digits.Digits(360, 0), folder)
+    return folder
+
+
+def test_a_stack_is_three_images_of_its_part_and_its_class_their_classes(ten, tmp_path):
+    found = stacked.stacked(ten, stacked.Stacked(3000, 100, 0), tmp_path / "a")
+    assert (found.metrics["classes"], found.metrics["channels"]) == (1000, 3)
+    old, (held, told) = dataset.load(ten), made(tmp_path / "a")
+    for name, part in (("train", old.train), ("test", old.test)):
+        known = {bytes(image): str(label) for image, label in zip(part.images, part.labels, strict=True)}
+        threes = [" ".join(known[bytes(channel)] for channel in image) for image in held[name]]
+        assert [told["names"][label] for label in held[f"{name}_labels"]] == threes
+    assert len(np.unique(held["train_labels"])) > 900  # of 1000 (1 - e^-3)
+    channels = held["train"].reshape(3000, 3, -1).astype(float)
+    assert abs(np.corrcoef(channels[:, 0].mean(1), channels[:, 1].mean(1))[0, 1]) < 0.06
+    for name, seed in (("b", 0), ("c", 1)):
+        stacked.stacked(ten, stacked.Stacked(3000, 100, seed), tmp_path / name)
+    assert files.digest(tmp_path / "a") == files.digest(tmp_path / "b") != files.digest(tmp_path / "c")
+
+
+def test_classes_are_left_out_of_the_training_images_alone(ten, tmp_path):
+    without.without(ten, without.Without(("7", "0")), tmp_path / "a")
+    old, new = dataset.load(ten), dataset.load(tmp_path / "a")
+    assert sorted(set(new.train.labels)) == [1, 2, 3, 4, 5, 6, 8, 9]
+    assert new.names == old.names
+    kept = ~np.isin(old.train.labels, (0, 7))
+    assert np.array_equal(new.train.images, old.train.images[kept])
+    assert np.array_equal(new.train.labels, old.train.labels[kept])
+    assert np.array_equal(new.test.images, old.test.images)
+    assert np.array_equal(new.test.labels, old.test.labels)
+
+
+def test_what_cannot_be_made_of_a_data_set_is_refused(ten, tmp_path):
+    with pytest.raises(Refusal, match=r"has no class \['coat'\]; it has: 0, 1"):
+        without.without(ten, without.Without(("coat",)), tmp_path / "a")
+    with pytest.raises(Refusal, match="nothing is left"):
+        without.without(ten, without.Without(tuple("0123456789")), tmp_path / "a")
+    for make, how in ((without.without, without.Without(())), (stacked.stacked, stacked.Stacked(1, 1, 0))):
+        with pytest.raises(Refusal, match="need"):
+            make(None, how, tmp_path / "a")
+        with pytest.raises(Refusal, match="is missing"):
+            make(tmp_path / "nowhere", how, tmp_path / "a")
+    with pytest.raises(Refusal, match="at least 1"):
+        stacked.stacked(ten, stacked.Stacked(0, 1, 0), tmp_path / "a")
+    stacked.stacked(ten, stacked.Stacked(10, 10, 0), tmp_path / "colour")
+    with pytest.raises(Refusal, match="with colours or without labels"):
+        stacked.stacked(tmp_path / "colour", stacked.Stacked(1, 1, 0), tmp_path / "a")
+
+
 def test_data_sets_are_made_without_torch(tmp_path):
-    code = "import sys; from pathlib import Path; from stages.corpora.images import digits, idx, pictures; "
-    code += "digits.digits(None, digits.Digits(360, 0), Path(sys.argv[1])); sys.exit('torch' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code, tmp_path / "a"], cwd=ROOT).returncode == 0
+    code = "import sys; from pathlib import Path; from stages.corpora.images import digits, idx, pictures, stacked; "
+    code += "folder = Path(sys.argv[1]); digits.digits(None, digits.Digits(360, 0), folder / 'a'); "
+    code += "stacked.stacked(folder / 'a', stacked.Stacked(9, 9, 0), folder / 'b'); sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code, tmp_path], cwd=ROOT).returncode == 0
 
 
 # idx

@@ -13,9 +13,10 @@ from stages.gan import encoders, evaluate, train
 from stages.gan.evaluate import EvaluateGan
 from stages.nets import features
 from stages.nets.features import Features
+from stages.nets.latent import Latent
 from stages.nets.training import Watch
 
-HOW = EvaluateGan(6163, "two kinds", 64, (Target("fd", "like the data", "at most", 1e6),))
+HOW = EvaluateGan(6163, "two kinds", 64, None, (), (Target("fd", "like the data", "at most", 1e6),))
 
 
 @pytest.fixture(scope="module")
@@ -46,9 +47,29 @@ def test_a_row_is_measured_for_each_seed(rows, data, key):
     assert own | {"fd", "fd_last", "kid", "recall", "classes", "fd_deviation"} <= set(found.metrics)
     assert [claim.passed for claim in found.claims] == [True]
     assert found.tables["seeds"]["seed"].to_pylist() == [0, 1]
-    assert set(found.figures) == {"samples", "growth", "curves"}
+    assert set(found.figures) == {"samples", "growth", "curves", "diversity"}
+    assert found.tables["growth"]["step"].to_pylist() == [3, 6] * 2
+    assert {"recall_rise", "sharpness", "least_class"} <= set(found.metrics)
     again = evaluate.evaluate(out, Inputs(truth=data / "judge"), HOW)
     assert again.metrics == found.metrics
+
+
+def test_chains_and_strangers_are_measured_where_params_say_so(rows, data):
+    out = model(rows, data, "meg")
+    plain = evaluate.evaluate(out, Inputs(truth=data / "judge"), HOW).metrics
+    chain = Latent("ddls", "mala", 1.0, 2, 0.1)
+    found = evaluate.evaluate(out, Inputs(truth=data / "judge"), replace(HOW, chain=chain, unseen=(1,)))
+    assert {name: found.metrics[name] for name in plain} == plain
+    assert found.metrics["chain_fd_ratio"] == found.metrics["chain_fd"] / plain["fd"]
+    assert 0 < found.metrics["chain_accepted"] <= 1
+    assert {"idle_fd", "chain_precision_rise", "auroc_unseen"} <= set(found.metrics)
+    assert "chain" in found.figures
+    steep = evaluate.evaluate(out, Inputs(truth=data / "judge"), replace(HOW, chain=replace(chain, beta=200.0))).metrics
+    assert steep["idle_fd"] == found.metrics["idle_fd"]  # without the energy, whatever its weight
+    assert steep["chain_fd"] != found.metrics["chain_fd"]
+    still = replace(chain, potential="energy", beta=0.0, eps=1e-12)
+    found = evaluate.evaluate(out, Inputs(truth=data / "judge"), replace(HOW, chain=still)).metrics
+    assert found["chain_fd_ratio"] == pytest.approx(1, abs=1e-3)  # chains that began where the samples are from
 
 
 def test_the_averaged_generator_is_what_is_judged(rows, data):
@@ -57,7 +78,7 @@ def test_the_averaged_generator_is_what_is_judged(rows, data):
     z = torch.randn(4, 16)
     assert not torch.equal(game.nets["G"](z), game.nets["last"](z))
     shown = (game.nets["G"](train.noise(rows["rp_r1r2"], 64, torch.Generator().manual_seed(0))) * 255).round()
-    grids = evaluate._grids(out, 0)[-1] * 255
+    grids = evaluate.grids(out, 0)[-1] * 255
     torch.testing.assert_close(grids, shown, atol=1.01, rtol=0)
 
 

@@ -102,3 +102,16 @@ def test_a_checkpoint_of_something_else_is_refused():
     kept = training.state(parts)
     with pytest.raises(Refusal, match="holds no 'more'"):
         training.restore({**parts, "more": torch.zeros(1)}, kept)
+
+
+@pytest.mark.parametrize("fused", [True, False])
+def test_gradients_lie_as_their_weights_do(fused):
+    """Here the gradient of the loss lies the other way than the weight: fused Adam would mix up the pixels."""
+    weight = torch.nn.Parameter(torch.zeros(4, 3, 5, 5).to(memory_format=torch.channels_last))
+    slope = torch.randn(4, 3, 5, 5, generator=torch.Generator().manual_seed(0))
+    unused = torch.nn.Parameter(torch.zeros(2))
+    training.differentiate((weight * slope).sum(), [weight, unused])
+    assert unused.grad is None
+    assert weight.grad.stride() == weight.stride()
+    torch.optim.Adam([weight], 1.0, fused=fused).step()
+    assert torch.equal(weight.detach().sign(), -slope.sign())

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from stages.core import files
-from stages.core.errors import Refusal
+from stages.core.errors import Refusal, one_line
 from stages.core.systems import Findings
 
 UNKNOWN = -1
@@ -30,6 +30,29 @@ class Part:
     def at(self, rows: np.ndarray) -> Part:
         """Those at `rows`."""
         return Part(self.images[rows], self.labels[rows])
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """What `save` has written."""
+
+    train: Part
+    test: Part
+    names: list[str]  # of the classes
+
+
+def load(folder: Path) -> Dataset:
+    """The data set in `folder`; raises `Refusal` where it is missing or broken."""
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    names = files.read_json(folder / "dataset.json")["names"]
+    try:
+        held = load_file(folder / "images.safetensors")
+        parts = [Part(held[name], held[f"{name}_labels"]) for name in ("train", "test")]
+    except (OSError, KeyError, SafetensorError) as error:
+        raise Refusal(f"{folder} is no data set of images: {one_line(error)}; make it again") from error
+    return Dataset(*parts, names)
 
 
 def split(part: Part, share: float, seed: int) -> tuple[Part, Part]:
