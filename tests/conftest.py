@@ -1,6 +1,10 @@
 """Fixtures that several families share."""
 
+import os
 import shutil
+
+for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(name, "1")  # tests run side by side: threads would only wait for each other
 
 import pytest
 import repository

@@ -36,7 +36,7 @@ def curves(history: pa.Table) -> Figure:
     names = [name for name in history.column_names if name not in ("seed", "step")]
     figure = Figure(figsize=(3 * len(names), 2.6), layout="constrained")
     seeds, steps = history["seed"].to_numpy(), history["step"].to_numpy()
-    for axes, name in zip(figure.subplots(1, len(names)), names, strict=True):
+    for axes, name in zip(figure.subplots(1, len(names), squeeze=False)[0], names, strict=True):
         for seed in sorted(set(seeds.tolist())):
             axes.plot(
                 steps[seeds == seed], history[name].to_numpy()[seeds == seed], linewidth=0.6, label=f"seed {seed}"

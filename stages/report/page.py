@@ -11,8 +11,8 @@ from typing import Any
 from stages.core import files, params
 from stages.report import collect, picture
 
-ALIKE = ("samples",)
-"""Figures that the rows of a kind show side by side: they are of the same noise, or of the same data."""
+ALIKE = ("samples", "kl")
+"""Figures that the rows of a kind show side by side: they are of the same noise, or on the same scale."""
 
 
 @dataclass(frozen=True)
