@@ -34,6 +34,7 @@ bench: $(READY)  ## ratios against named peers
 	python -m benchmarks.bench_questions
 	python -m benchmarks.bench_vectors
 	python -m benchmarks.bench_gan
+	pip install -q --no-deps pythae==0.1.2  # what it asks for would put an old dataclasses before Python's own
 	python -m benchmarks.bench_vae
 	python -m benchmarks.bench_dispatch
 
