@@ -95,10 +95,11 @@ def test_with_one_it_stays_above_its_bound_at_little_cost(found, case, least, co
 
 
 @pytest.mark.slow
-def test_attention_is_cured_too(found):
-    plain, cured = found("attention plain"), found("attention bn 0.5")
+def test_with_attention_the_bound_holds_as_well(found):
+    """There is nothing to cure: see above."""
+    cured = found("attention bn 0.5")
     assert cured["slack_least"] >= -1e-3
-    assert cured["reconstruction"] <= plain["reconstruction"] - 0.8
+    assert cured["active"] == 8
 
 
 @pytest.mark.slow
