@@ -7,24 +7,24 @@ model.json           params and the shape of a datum
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, TypeVar, cast
+from typing import Protocol, TypeVar
 
 import torch
 from torch import nn
 
-from stages.core import devices, files, tables
+from stages.core import devices, files
 from stages.core.params import typed
 from stages.core.systems import Findings
 from stages.energy.implicit import Implicit, energy, learn
-from stages.nets import curves
 from stages.nets.langevin import Potential
 from stages.nets.layers import Image
 from stages.nets.networks import critic
+from stages.nets.seeds import every_seed
 from stages.nets.threads import suited
+from stages.nets.training import History
 
 ARTICLE = 6612
 """The number of the article, https://kexue.fm/archives/6612."""
@@ -61,21 +61,15 @@ def train(
     out: Path,
 ) -> Findings:
     """Train `params.learning` once a seed on batches by `reals` of data shaped `image`, and write it all to `out`."""
-    from safetensors.torch import save_file
-
     how = params.learning
-    device, records, begin = devices.pick(how.device), {}, time.perf_counter()
-    out.mkdir(parents=True, exist_ok=True)
-    for seed in how.seeds:
-        kept = spool / f"seed_{seed}" if spool else None
-        with suited(image):
-            net, buffer, records[seed] = learn(reals, image, how, seed, device, kept)
-        held = {f"weights/{name}": value for name, value in net.state_dict().items()} | {"buffer": buffer}
-        save_file({name: value.cpu().contiguous() for name, value in held.items()}, out / f"seed_{seed}.safetensors")
-    took = time.perf_counter() - begin
-    files.write_json({"params": asdict(cast(Any, params)), "image": image}, out / "model.json")
-    tables.write(curves.table(records), out / "history.parquet")
-    return Findings(history=curves.columns(records), facts={"steps_per_second": how.steps * len(how.seeds) / took})
+    device = devices.pick(how.device)
+
+    def one(seed: int, kept: Path | None) -> tuple[dict[str, torch.Tensor], History]:
+        net, buffer, record = learn(reals, image, how, seed, device, kept)
+        return {f"weights/{name}": value for name, value in net.state_dict().items()} | {"buffer": buffer}, record
+
+    with suited(image):
+        return every_seed(one, how.seeds, spool, out, params, image=image)
 
 
 def load(model: Path, kind: type[Params], device: torch.device | str = "cpu") -> tuple[Params, dict[int, Model]]:

@@ -9,15 +9,13 @@ Data stay on the device as uint8; each process of several draws what one alone w
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
 from pathlib import Path
 
 import torch
 from torch import nn
 
-from stages.core import devices, distributed, files, tables
+from stages.core import devices, distributed
 from stages.core.errors import Refusal
 from stages.core.params import Choices, choose
 from stages.core.systems import Findings, Inputs
@@ -26,8 +24,9 @@ from stages.gan.meg import Meg
 from stages.gan.o_gan import OGan
 from stages.gan.plain import Logs, Plain
 from stages.gan.settings import Gan, Optimiser
-from stages.nets import curves, images
+from stages.nets import images
 from stages.nets.networks import Average
+from stages.nets.seeds import every_seed
 from stages.nets.threads import suited
 from stages.nets.training import History, differentiate, draw, fit
 
@@ -47,29 +46,21 @@ def train(inputs: Inputs, params: Gan, out: Path) -> Findings:
 
     if inputs.input is None:
         raise Refusal("params.yaml: a GAN needs an `input`, a data set of images")
-    records: dict[int, History] = {}
-    begin = time.perf_counter()
     with distributed.joined(params.device) as device:
         data = images.load(inputs.input, device).train
         image = tuple(data.shape[1:])
-        out.mkdir(parents=True, exist_ok=True)
-        for seed in params.seeds:
+
+        def one(seed: int, spool: Path | None) -> tuple[dict[str, torch.Tensor], History]:
             game = build(params, image, seed, device)
-            spool = inputs.spool / f"seed_{seed}" if inputs.spool else None
-            with suited(image):
-                average, grids, told = play(game, data, params, seed, spool)
-            records[seed] = told
-            nets = {**game.nets, "average": average.module}
-            weights = {f"{name}/{key}": value for name, net in nets.items() for key, value in net.state_dict().items()}
-            weights = {name: value.cpu().contiguous() for name, value in weights.items()}
-            save_file(weights, out / f"seed_{seed}.safetensors")
+            average, grids, record = play(game, data, params, seed, spool)
             save_file({"grids": grids.cpu()}, out / f"grids_{seed}.safetensors")
-    took = time.perf_counter() - begin
-    files.write_json({"params": asdict(params), "image": image}, out / "model.json")
-    tables.write(curves.table(records), out / "history.parquet")
-    return Findings(
-        history=curves.columns(records), facts={"steps_per_second": params.steps * len(params.seeds) / took}
-    )
+            nets = {**game.nets, "average": average.module}
+            return {
+                f"{name}/{key}": value for name, net in nets.items() for key, value in net.state_dict().items()
+            }, record
+
+        with suited(image):
+            return every_seed(one, params.seeds, inputs.spool, out, params, image=image)
 
 
 def build(params: Gan, image: tuple[int, int, int], seed: int, device: torch.device) -> Plain:

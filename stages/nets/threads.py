@@ -23,9 +23,9 @@ def one_thread() -> Iterator[None]:
 
 
 @contextmanager
-def suited(shape: tuple[int, ...]) -> Iterator[None]:
-    """One thread for tiny images (channels, height, width), and for sequences; otherwise all that there are."""
-    if len(shape) < 3 or max(shape[1:]) <= TINY:
+def suited(image: tuple[int, int, int]) -> Iterator[None]:
+    """One thread for images (channels, height, width) that are tiny; otherwise all that there are."""
+    if max(image[1:]) <= TINY:
         with one_thread():
             yield
     else:

@@ -14,20 +14,21 @@ one of the autoencoder (coverage), and codes correlate half as much (systems row
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 
-from stages.core import devices, distributed, files, tables, targets
+from stages.core import devices, distributed, files, targets
 from stages.core.errors import Refusal
 from stages.core.params import typed
 from stages.core.systems import Findings, Inputs
 from stages.core.targets import Target
-from stages.nets import curves, features, images, quality
+from stages.nets import features, images, quality
+from stages.nets.seeds import every_seed
 from stages.nets.threads import suited
 from stages.vae import bounds, clouds, probes
 from stages.vae.codes import Gaussian
@@ -35,7 +36,7 @@ from stages.vae.evaluate import seen
 from stages.vae.model import Autoencoder, load
 from stages.vae.posteriors import Posterior
 from stages.vae.settings import Vae
-from stages.vae.train import build, learn
+from stages.vae.train import build, learnt
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -84,31 +85,23 @@ def settings(params: Geometry) -> dict[str, Vae]:
 def train(inputs: Inputs, params: Geometry, out: Path) -> Findings:
     """Train every model for each seed on the images of `inputs.input`.
 
-    Writes `out`/NAME/seed_N.safetensors and history.parquet, and `out`/model.json; raises as train.py's does.
+    Writes `out`/NAME of each as seeds.py does, and `out`/model.json; raises as train.py's does.
     """
-    from safetensors.torch import save_file
-
     if inputs.input is None:
         raise Refusal("params.yaml: the models need an `input`, a data set of images")
-    begin = time.perf_counter()
-    history: dict[str, list[float]] = {}
+    found = {}
     with distributed.joined(params.shared.device) as device:
         data = images.load(inputs.input, device)
-        for name, how in settings(params).items():
-            (out / name).mkdir(parents=True, exist_ok=True)
-            records = {}
-            for seed in how.seeds:
-                spool = inputs.spool / name / f"seed_{seed}" if inputs.spool else None
-                with suited(data.shape):
-                    model, records[seed] = learn(build(how, data.shape, seed, device), data.train, how, seed, spool)
-                weights = {key: value.cpu().contiguous() for key, value in model.state_dict().items()}
-                save_file(weights, out / name / f"seed_{seed}.safetensors")
-            tables.write(curves.table(records), out / name / "history.parquet")
-            history |= {f"{name}_{key}": column for key, column in curves.columns(records).items()}
-    took = time.perf_counter() - begin
+        with suited(data.shape):
+            for name, how in settings(params).items():
+                one = partial(learnt, lambda seed, how=how: build(how, data.shape, seed, device), data.train, how)
+                spool = inputs.spool / name if inputs.spool else None
+                found[name] = every_seed(one, how.seeds, spool, out / name, how, image=data.shape)
     files.write_json({"params": asdict(params), "image": data.shape}, out / "model.json")
-    steps = params.shared.steps * len(params.shared.seeds) * len(params.models)
-    return Findings(history=history, facts={"steps_per_second": steps / took})
+    return Findings(
+        history={f"{name}_{key}": column for name, told in found.items() for key, column in told.history.items()},
+        facts={f"{name}_{key}": value for name, told in found.items() for key, value in told.facts.items()},
+    )
 
 
 def evaluate(model: Path, inputs: Inputs, params: EvaluateGeometry) -> Findings:

@@ -14,9 +14,8 @@ of codes by L is 0.05 better than of an untrained encoder's, after 60 epochs (te
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
@@ -24,12 +23,13 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from stages.core import devices, distributed, files, tables
+from stages.core import devices, distributed
 from stages.core.errors import Refusal
 from stages.core.params import Choices, choose
 from stages.core.systems import Findings, Inputs
-from stages.nets import curves, images
+from stages.nets import images
 from stages.nets.layers import SMALLEST, Image
+from stages.nets.seeds import every_seed
 from stages.nets.threads import suited
 from stages.nets.training import History, Watch, differentiate, fit
 from stages.vae import posteriors
@@ -44,9 +44,7 @@ class Infomax:
     """Params of a training."""
 
     posterior: Posterior
-    blocks: tuple[
-        int, ...
-    ]  # channels of the convolutions up to the feature map; the first ones halve it to 4..7 a side
+    blocks: tuple[int, ...]  # channels of the convolutions up to the feature map, which the first ones halve to 4..7
     top: tuple[int, ...]  # of those from the feature map to the code
     discriminator: tuple[int, ...]  # widths of its hidden layers
     pairs: str  # of the global term: code or feature
@@ -149,31 +147,22 @@ def information(score: nn.Module, a: torch.Tensor, z: torch.Tensor) -> torch.Ten
 def train(inputs: Inputs, params: Infomax, out: Path) -> Findings:
     """Train one encoder for each seed on the images of `inputs.input`.
 
-    Writes `out`/seed_N.safetensors, the encoder alone, history.parquet and model.json. Raises `Refusal` for params that
-    do not fit, and where a training diverges.
+    Writes the weights of the encoder alone, as seeds.py does. Raises `Refusal` for params that do not fit, and where a
+    training diverges.
     """
-    from safetensors.torch import save_file
-
     if inputs.input is None:
         raise Refusal("params.yaml: InfoMax needs an `input`, a data set of images")
-    records: dict[int, History] = {}
-    begin = time.perf_counter()
     with distributed.joined(params.device) as device:
         data = images.load(inputs.input, device)
         check(params, len(data.train))
-        out.mkdir(parents=True, exist_ok=True)
-        for seed in params.seeds:
+
+        def one(seed: int, spool: Path | None) -> tuple[dict[str, torch.Tensor], History]:
             model = build(params, data.shape, seed, device)
-            spool = inputs.spool / f"seed_{seed}" if inputs.spool else None
-            with suited(data.shape):
-                records[seed] = learn(model, data.train, params, seed, spool)
-            weights = {name: value.cpu().contiguous() for name, value in model.encoder.state_dict().items()}
-            save_file(weights, out / f"seed_{seed}.safetensors")
-    took = time.perf_counter() - begin
-    files.write_json({"params": asdict(params), "image": data.shape}, out / "model.json")
-    tables.write(curves.table(records), out / "history.parquet")
-    facts = {"steps_per_second": params.steps * len(params.seeds) / took}
-    return Findings(history=curves.columns(records), facts=facts)
+            record = learn(model, data.train, params, seed, spool)
+            return model.encoder.state_dict(), record
+
+        with suited(data.shape):
+            return every_seed(one, params.seeds, inputs.spool, out, params, image=data.shape)
 
 
 def check(params: Infomax, count: int) -> None:

@@ -13,21 +13,20 @@ below it for digits by 16 of 32 codes, 0.4 promised (systems row `vq_prior`).
 from __future__ import annotations
 
 import shutil
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import nn
 from torch.nn import functional
 
-from stages.core import devices, distributed, files, tables
+from stages.core import devices, distributed, files
 from stages.core.errors import Refusal, one_line
 from stages.core.params import Choices, choose, typed
 from stages.core.systems import Findings, Inputs
-from stages.nets import curves
+from stages.nets.seeds import every_seed
 from stages.nets.threads import suited
 from stages.nets.training import History, Watch, differentiate, fit
 from stages.vae import vq
@@ -90,33 +89,26 @@ class Prior(nn.Module):
 def train(inputs: Inputs, params: Law, out: Path) -> Findings:
     """Train the law of the codes of `inputs.input`, the model of a row of kind vq, for each seed.
 
-    Writes `out`/prior_N.safetensors, `out`/model.json, `out`/history.parquet, and to `out`/vq what it needs of the
-    VQ-VAE to decode and to measure. Raises `Refusal` where there is no such model or it lacks a seed.
+    Writes the weights as seeds.py does, and to `out`/vq what it needs of the VQ-VAE to decode and to measure. Raises
+    `Refusal` where there is no such model or it lacks a seed.
     """
-    from safetensors.torch import save_file
-
     if inputs.input is None:
         raise Refusal("params.yaml: a prior needs an `input`, the model of a row of kind vq")
-    how, _ = vq.told(inputs.input)
-    records: dict[int, History] = {}
-    begin = time.perf_counter()
+    source = inputs.input
+    how, _ = vq.told(source)
     with distributed.joined(params.device) as device:
-        (out / "vq").mkdir(parents=True, exist_ok=True)
-        for seed in params.seeds:
-            codes = vq.load(inputs.input, seed, device).train
+
+        def one(seed: int, spool: Path | None) -> tuple[dict[str, torch.Tensor], History]:
+            codes = vq.load(source, seed, device).train
             model = build(params, how, seed).to(device)
-            spool = inputs.spool / f"seed_{seed}" if inputs.spool else None
-            with suited((1, how.grids[0], how.grids[0])):
-                records[seed] = learn(model, codes, params, seed, spool)
-            weights = {name: value.cpu().contiguous() for name, value in model.state_dict().items()}
-            save_file(weights, out / f"prior_{seed}.safetensors")
+            record = learn(model, codes, params, seed, spool)
+            (out / "vq").mkdir(exist_ok=True)
             for name in (f"seed_{seed}.safetensors", f"codes_{seed}.safetensors", "model.json"):
-                shutil.copyfile(inputs.input / name, out / "vq" / name)
-    took = time.perf_counter() - begin
-    files.write_json({"params": asdict(params)}, out / "model.json")
-    tables.write(curves.table(records), out / "history.parquet")
-    rate = params.steps * len(params.seeds) * params.batch / took
-    return Findings(history=curves.columns(records), facts={"grids_per_second": rate})
+                shutil.copyfile(source / name, out / "vq" / name)
+            return model.state_dict(), record
+
+        with suited((1, how.grids[0], how.grids[0])):
+            return every_seed(one, params.seeds, inputs.spool, out, params)
 
 
 def build(params: Law, how: vq.Vq, seed: int) -> Prior:
@@ -171,7 +163,7 @@ def load(folder: Path, device: torch.device | str = "cpu") -> dict[int, tuple[Pr
         made = vq.load(folder / "vq", seed, device)
         model = build(params, made.params, seed)
         try:
-            model.load_state_dict(load_file(Path(folder) / f"prior_{seed}.safetensors"))
+            model.load_state_dict(load_file(Path(folder) / f"seed_{seed}.safetensors"))
         except (OSError, RuntimeError, SafetensorError) as error:
             raise Refusal(f"{folder} holds no prior of seed {seed}: {one_line(error)}; train it again") from error
         found[seed] = model.to(device).eval().requires_grad_(False), made

@@ -21,7 +21,7 @@ from stages.core.targets import Target
 from stages.nets import curves
 from stages.vae import bounds, probes
 from stages.vae.evaluate import recorded
-from stages.vae.sequences import Sequencer, Sequences, SequenceVae, load
+from stages.vae.sequences import Sequencer, Sequences, SequenceVae, build, load
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -57,9 +57,9 @@ def evaluate(model: Path, inputs: Inputs, params: EvaluateSequences) -> Findings
     how = typed(SequenceVae, files.read_json(model / "model.json")["params"], str(model / "model.json"))
     history, models = tables.read(model / "history.parquet"), {}
     for seed in how.seeds:
-        models[seed] = Sequencer(how, len(data.symbols) - 1, data.train.shape[1], seed)
+        models[seed] = build(how, data, seed, data.test.device)
         models[seed].load_state_dict(load_file(model / f"seed_{seed}.safetensors"))
-        models[seed].eval().requires_grad_(False).to(data.test.device)
+        models[seed].eval().requires_grad_(False)
     rows = {seed: measured(one, data, seed, params) | recorded(history, seed) for seed, one in models.items()}
     return Findings(
         targets.summary(rows),

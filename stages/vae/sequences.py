@@ -14,21 +14,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import nn
 
-from stages.core import files
+from stages.core import distributed, files
 from stages.core.errors import Refusal, one_line
 from stages.core.systems import Findings, Inputs
+from stages.nets.seeds import every_seed
+from stages.nets.threads import one_thread
 from stages.vae import posteriors, recurrent
 from stages.vae.codes import Code
 from stages.vae.posteriors import Posterior
 from stages.vae.recurrent import Reader
 from stages.vae.settings import Fitting
-from stages.vae.train import every_seed
+from stages.vae.train import learnt
 
 CELLS = 2**25
 """Logits in memory at a time."""
@@ -112,19 +114,17 @@ class Sequencer(nn.Module):
         return x * (x > 0).cumprod(1)
 
 
-def build(params: SequenceVae, symbols: int, length: int, seed: int, device: torch.device) -> Sequencer:
-    """A fresh model on `device`."""
-    return Sequencer(params, symbols, length, seed).to(device)
+def build(params: SequenceVae, data: Sequences, seed: int, device: torch.device) -> Sequencer:
+    """A fresh model for `data` on `device`."""
+    return Sequencer(params, len(data.symbols) - 1, data.train.shape[1], seed).to(device)
 
 
 def train(inputs: Inputs, params: SequenceVae, out: Path) -> Findings:
     """Train one model for each seed on the sequences of `inputs.input`; writes and raises as train.py's does."""
     if inputs.input is None:
         raise Refusal("params.yaml: a VAE of sequences needs an `input`, a data set of sequences")
-    folder = inputs.input
-
-    def opened(device: torch.device) -> tuple[torch.Tensor, dict[str, Any]]:
-        data = load(folder, device)
-        return data.train, {"symbols": len(data.symbols) - 1, "length": data.train.shape[1]}
-
-    return every_seed(opened, build, params, out, inputs.spool)
+    with distributed.joined(params.device) as device:
+        data = load(inputs.input, device)
+        with one_thread():  # steps of a few numbers each
+            one = partial(learnt, lambda seed: build(params, data, seed, device), data.train, params)
+            return every_seed(one, params.seeds, inputs.spool, out, params)

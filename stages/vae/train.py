@@ -8,21 +8,21 @@ stay on the device as they are stored; each process of several draws what one al
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
 from torch import nn
 
-from stages.core import devices, distributed, files, tables
+from stages.core import devices, distributed
 from stages.core.errors import Refusal
 from stages.core.params import Choices, choose
 from stages.core.systems import Findings, Inputs
-from stages.nets import curves, images
+from stages.nets import images
 from stages.nets.networks import Average
+from stages.nets.seeds import every_seed
 from stages.nets.threads import suited
 from stages.nets.training import History, differentiate, draw, fit
 from stages.vae import bounds
@@ -41,51 +41,27 @@ class Model(bounds.Model, Protocol):
 
 
 def train(inputs: Inputs, params: Vae, out: Path) -> Findings:
-    """Train one model for each seed on the images of `inputs.input`; writes and raises as `every_seed` does."""
+    """Train one model for each seed on the images of `inputs.input`.
+
+    Writes the weights (the averaged ones where there is an average) as seeds.py does. Raises `Refusal` for params that
+    do not fit, and where a training diverges.
+    """
     if inputs.input is None:
         raise Refusal("params.yaml: a VAE needs an `input`, a data set of images")
-    folder = inputs.input
-
-    def opened(device: torch.device) -> tuple[torch.Tensor, dict[str, Any]]:
-        data = images.load(folder, device).train
-        return data, {"image": tuple(data.shape[1:])}
-
-    return every_seed(opened, build, params, out, inputs.spool)
-
-
-def every_seed(
-    opened: Callable[[torch.device], tuple[torch.Tensor, dict[str, Any]]],
-    build: Callable[..., Model],
-    params: Fitting,
-    out: Path,
-    spool: Path | None,
-) -> Findings:
-    """Train one model for each seed: `build`(params, seed, device, and by name what `opened` says beside its data).
-
-    Writes `out`/seed_N.safetensors (the averaged weights where there is an average), history.parquet and model.json,
-    which holds the params and what `opened` said. Raises `Refusal` for params that do not fit, and where a training
-    diverges.
-    """
-    from safetensors.torch import save_file
-
-    records: dict[int, History] = {}
-    begin = time.perf_counter()
     with distributed.joined(params.device) as device:
-        data, shape = opened(device)
-        out.mkdir(parents=True, exist_ok=True)
-        for seed in params.seeds:
-            model = build(params, seed=seed, device=device, **shape)
-            kept = spool / f"seed_{seed}" if spool else None
-            with suited(tuple(data.shape[1:])):
-                learnt, records[seed] = learn(model, data, params, seed, kept)
-            weights = {name: value.cpu().contiguous() for name, value in learnt.state_dict().items()}
-            save_file(weights, out / f"seed_{seed}.safetensors")
-    took = time.perf_counter() - begin
-    files.write_json({"params": asdict(params), **shape}, out / "model.json")
-    tables.write(curves.table(records), out / "history.parquet")
-    return Findings(
-        history=curves.columns(records), facts={"steps_per_second": params.steps * len(params.seeds) / took}
-    )
+        data = images.load(inputs.input, device).train
+        image = tuple(data.shape[1:])
+        with suited(image):
+            one = partial(learnt, lambda seed: build(params, image, seed, device), data, params)
+            return every_seed(one, params.seeds, inputs.spool, out, params, image=image)
+
+
+def learnt(
+    fresh: Callable[[int], Model], data: torch.Tensor, params: Fitting, seed: int, spool: Path | None
+) -> tuple[dict[str, torch.Tensor], History]:
+    """The weights and the record of one seed's model, which `fresh` makes."""
+    model, record = learn(fresh(seed), data, params, seed, spool)
+    return model.state_dict(), record
 
 
 def build(params: Vae, image: tuple[int, int, int], seed: int, device: torch.device) -> Autoencoder:

@@ -11,20 +11,20 @@ The number: digits 8x8 by 16 of 32 codes with a mean square error below 0.007, w
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import torch
 
-from stages.core import devices, distributed, files, tables
+from stages.core import devices, distributed, files
 from stages.core.errors import Refusal, one_line
 from stages.core.params import typed
 from stages.core.systems import Findings, Inputs
-from stages.nets import curves, images
+from stages.nets import images
 from stages.nets.layers import Image
+from stages.nets.seeds import every_seed
 from stages.nets.threads import suited
 from stages.nets.training import History, Watch, differentiate, draw, fit
 from stages.vae.codebook import Codebook
@@ -69,30 +69,23 @@ def train(inputs: Inputs, params: Vq, out: Path) -> Findings:
 
     if inputs.input is None:
         raise Refusal("params.yaml: a VQ-VAE needs an `input`, a data set of images")
-    records: dict[int, History] = {}
-    begin = time.perf_counter()
     with distributed.joined(params.device) as device:
         data = images.load(inputs.input, device)
         check(params)
-        out.mkdir(parents=True, exist_ok=True)
-        for seed in params.seeds:
+
+        def one(seed: int, spool: Path | None) -> tuple[dict[str, torch.Tensor], History]:
             model = build(params, data.shape, seed, device)
-            spool = inputs.spool / f"seed_{seed}" if inputs.spool else None
-            with suited(data.shape):
-                records[seed] = learn(model, data.train, params, seed, spool)
-                codes = {
-                    f"{part}_{name}": level.short()
-                    for part, x in {"train": data.train, "test": data.test}.items()
-                    for name, level in zip(params.levels, encoded(model, x, params.output), strict=True)
-                }
-            for name, tensors in {"seed": model.state_dict(), "codes": codes}.items():
-                whole = {key: value.cpu().contiguous() for key, value in tensors.items()}
-                save_file(whole, out / f"{name}_{seed}.safetensors")
-    took = time.perf_counter() - begin
-    files.write_json({"params": asdict(params), "image": data.shape}, out / "model.json")
-    tables.write(curves.table(records), out / "history.parquet")
-    rate = params.steps * len(params.seeds) * params.batch / took
-    return Findings(history=curves.columns(records), facts={"images_per_second": rate})
+            record = learn(model, data.train, params, seed, spool)
+            codes = {
+                f"{part}_{name}": level.short().cpu().contiguous()
+                for part, x in {"train": data.train, "test": data.test}.items()
+                for name, level in zip(params.levels, encoded(model, x, params.output), strict=True)
+            }
+            save_file(codes, out / f"codes_{seed}.safetensors")
+            return model.state_dict(), record
+
+        with suited(data.shape):
+            return every_seed(one, params.seeds, inputs.spool, out, params, image=data.shape)
 
 
 def check(params: Vq) -> None:

@@ -34,7 +34,7 @@ def test_from_data_to_claims(data, judge, tmp_path):
     params = OfImages((9,), replace(SMALL, seeds=(0, 1)))
     told = images.train(Inputs(input=data, spool=tmp_path / "spool"), params, out)
     assert set(told.history) == {f"{name}_{seed}" for name in ("loss", "real", "fake", "spread") for seed in (0, 1)}
-    assert tables.read(out / "history.parquet").column_names == ["seed", "step", "loss", "real", "fake", "spread"]
+    assert tables.read(out / "history.parquet").column_names == ["seed", "step", "fake", "loss", "real", "spread"]
     found = images.evaluate(out, Inputs(truth=judge), replace(EVALUATION, targets=targets))
     assert found.claims[0].passed
     assert found.metrics["buffer_fd_of_gaussian"] < 2

@@ -7,7 +7,7 @@ distance of 40.3: they are held as shares of that. `pytest -m slow -s tests/gan/
 from dataclasses import replace
 
 import pytest
-from conftest import ROOT
+from repository import ROOT
 from test_leader_board import GAUSSIAN, judge  # noqa: F401 (a fixture)
 
 from stages import run

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import ROOT
+from repository import ROOT
 
 from stages import run
 from stages.core import params

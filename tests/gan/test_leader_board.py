@@ -7,7 +7,7 @@ are held as shares of that. `pytest -m slow -s tests/gan/test_leader_board.py` p
 from dataclasses import replace
 
 import pytest
-from conftest import ROOT
+from repository import ROOT
 
 from stages import run
 from stages.core import params

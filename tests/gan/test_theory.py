@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from conftest import ROOT
+from repository import ROOT
 
 from stages import run
 from stages.core import params, tables

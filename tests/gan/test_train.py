@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 import yaml
-from conftest import ROOT
+from repository import ROOT
 from torch.nn.functional import softplus
 
 from stages.core.errors import Refusal

@@ -75,7 +75,7 @@ def test_a_law_trains_and_goes_on_to_the_same_bytes(folder, tmp_path, monkeypatc
     torch.rand(3)  # a process that goes on stands elsewhere in the global random numbers
     two = prior.train(Inputs(input=folder / codes, spool=tmp_path / "spool"), how, tmp_path / "two")
     assert one.history == two.history
-    assert (tmp_path / "one/prior_0.safetensors").read_bytes() == (tmp_path / "two/prior_0.safetensors").read_bytes()
+    assert (tmp_path / "one/seed_0.safetensors").read_bytes() == (tmp_path / "two/seed_0.safetensors").read_bytes()
 
 
 @KINDS
