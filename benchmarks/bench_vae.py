@@ -2,10 +2,10 @@
 
     python -m benchmarks.bench_vae                 28x28 images: perceptron, DCGAN-like and vMF
 
-The peer is https://github.com/clementchadebec/benchmark_VAE (`pip install --no-deps pythae`): its models, with encoders and decoders of
-our layers, and its trainer's `train_step`, which is one epoch of its data loader. In float32, and where the processor
-has instructions for it, ours also with `bf16: true` in the row. Both run in turns, so that a busy machine hits both; a
-figure is the median over turns.
+The peer is https://github.com/clementchadebec/benchmark_VAE (`pip install --no-deps pythae`): its models, with encoders
+and decoders of our layers, and its trainer's `train_step`, which is one epoch of its data loader. In float32, and where
+the processor has instructions for it, ours also with `bf16: true` in the row. Both run in turns, so that a busy machine
+hits both; a figure is the median over turns.
 """
 
 from __future__ import annotations
