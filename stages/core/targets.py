@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, pstdev
+from typing import TYPE_CHECKING
 
 from stages.core.claims import Claim, Direction, check
 from stages.core.errors import Refusal
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 Rows = Mapping[int, Mapping[str, float]]
 """The metrics of every seed."""
@@ -30,6 +34,13 @@ def summary(rows: Rows) -> dict[str, float]:
     if len(rows) > 1:
         found |= {f"{name}_deviation": pstdev(column) for name, column in columns.items()}
     return found
+
+
+def table(rows: Rows) -> pa.Table:
+    """The metrics themselves, a row a seed."""
+    import pyarrow as pa
+
+    return pa.Table.from_pylist([{"seed": seed, **row} for seed, row in rows.items()])
 
 
 def judged(rows: Rows, targets: Sequence[Target], archive: int, data: str) -> list[Claim]:

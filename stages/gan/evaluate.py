@@ -27,7 +27,6 @@ from stages.nets.latent import Latent
 from stages.nets.threads import suited
 
 if TYPE_CHECKING:
-    import pyarrow as pa
     from matplotlib.figure import Figure
 
 AT_ONCE = 500  # samples
@@ -62,7 +61,7 @@ def evaluate(model: Path, inputs: Inputs, params: EvaluateGan) -> Findings:
     rows = {
         seed: measured(game, judge, seed, params) | growth.summary(on_the_way[seed]) for seed, game in games.items()
     }
-    found = {"seeds": _table(rows), "growth": growth.table(on_the_way, how.steps)}
+    found = {"seeds": targets.table(rows), "growth": growth.table(on_the_way, how.steps)}
     shown = pictures(model, how.seeds[0]) | {"diversity": growth.curve(found["growth"])}
     if params.chain:
         game, seed = games[how.seeds[0]], how.seeds[0]
@@ -122,12 +121,6 @@ def measured(game: Plain, judge: features.Judge, seed: int, params: EvaluateGan)
         found["chain_fd_ratio"] = found["chain_fd"] / found["fd"]
         found["chain_precision_rise"] = found["chain_precision"] - found["precision"]
     return found
-
-
-def _table(rows: dict[int, dict[str, float]]) -> pa.Table:
-    import pyarrow as pa
-
-    return pa.Table.from_pylist([{"seed": seed, **row} for seed, row in rows.items()])
 
 
 def pictures(model: Path, seed: int) -> dict[str, Figure]:

@@ -55,6 +55,12 @@ def differentiate(loss: torch.Tensor, weights: Sequence[nn.Parameter]) -> None:
         weight.grad = gradient
 
 
+def fade(optimiser: torch.optim.Optimizer, rate: float, step: int, steps: int) -> None:
+    """Set the learning rate of `step`: `rate`, and over the last half of `steps` falling to 0."""
+    for group in optimiser.param_groups:
+        group["lr"] = rate * min(1.0, 2 - 2 * step / steps)
+
+
 def fit(
     step: Step, parts: Mapping[str, Part], steps: int, watch: Watch, spool: Path | None = None, what: str = "training"
 ) -> History:

@@ -64,7 +64,7 @@ def evaluate(model: Path, inputs: Inputs, params: EvaluateVae) -> Findings:
     code = first.encode(seen(judge.images.test, first))
     if isinstance(code, Gaussian) and how.posterior.latent == 2:
         shown["ellipses"] = clouds.ellipses({"codes": code})
-    found = {"seeds": _table(rows), "kl_by_dimension": kls}
+    found = {"seeds": targets.table(rows), "kl_by_dimension": kls}
     return Findings(
         targets.summary(rows), targets.judged(rows, params.targets, params.archive, params.data), found, shown
     )
@@ -100,7 +100,7 @@ def measured(model: Autoencoder, how: Vae, judge: features.Judge, seed: int, par
         found |= bounds.codes(model, known, source)
         found["kl_test"] = code.kl().mean().item()
         found["bound"] = model.head.bound().item()
-        found |= strangers(model, judge, how, seed)
+        found |= strangers(model, judge, seed)
     if judge.task == "labels":
         labels, truth = judge.images.train_labels[rows], judge.images.test_labels
         found |= probes.classes(codes.mode(), labels, code.mode(), truth)
@@ -109,7 +109,7 @@ def measured(model: Autoencoder, how: Vae, judge: features.Judge, seed: int, par
     return found | probes.paths(model.images(ways), judge)
 
 
-def strangers(model: Autoencoder, judge: features.Judge, how: Vae, seed: int) -> dict[str, float]:
+def strangers(model: Autoencoder, judge: features.Judge, seed: int) -> dict[str, float]:
     """auroc_KIND of the test images against strangers (outliers.py), by minus the ELBO of one draw."""
     source = torch.Generator(judge.images.test.device).manual_seed(2000 + seed)
 
@@ -132,9 +132,3 @@ def _places(kls: list[float]) -> pa.Table:
     import pyarrow as pa
 
     return pa.table({"place": list(range(1, len(kls) + 1)), "kl": kls})
-
-
-def _table(rows: dict[int, dict[str, float]]) -> pa.Table:
-    import pyarrow as pa
-
-    return pa.Table.from_pylist([{"seed": seed, **row} for seed, row in rows.items()])

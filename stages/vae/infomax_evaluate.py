@@ -50,8 +50,6 @@ def evaluate(model: Path, inputs: Inputs, params: EvaluateInfomax) -> Findings:
     code_mean and code_std, over all images and numbers. Raises `Refusal` where there are no labels, and for a target
     of a metric that there is none of.
     """
-    import pyarrow as pa
-
     if inputs.truth is None:
         raise Refusal("params.yaml: codes are judged by a `truth`, the data set whose classes they are to know")
     device = devices.pick(params.device)
@@ -74,8 +72,7 @@ def evaluate(model: Path, inputs: Inputs, params: EvaluateInfomax) -> Findings:
         "curves": curves.curves(tables.read(model / "history.parquet")),
     }
     claims = targets.judged(rows, params.targets, params.archive, params.data)
-    table = pa.Table.from_pylist([{"seed": seed, **row} for seed, row in rows.items()])
-    return Findings(targets.summary(rows), claims, {"seeds": table}, shown)
+    return Findings(targets.summary(rows), claims, {"seeds": targets.table(rows)}, shown)
 
 
 def load(model: Path, params: Infomax, image: Image, seed: int, device: torch.device | str) -> Encoder:

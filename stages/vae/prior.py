@@ -28,7 +28,7 @@ from stages.core.params import Choices, choose, typed
 from stages.core.systems import Findings, Inputs
 from stages.nets.seeds import every_seed
 from stages.nets.threads import suited
-from stages.nets.training import History, Watch, differentiate, fit
+from stages.nets.training import History, Watch, differentiate, fade, fit
 from stages.vae import vq
 from stages.vae.autoregressive import Grid, Network
 from stages.vae.causal import Transformer
@@ -132,8 +132,7 @@ def learn(model: Prior, codes: list[torch.Tensor], params: Law, seed: int, spool
         nats = torch.cat([level.flatten() for level in found])
         loss = nats.mean()
         differentiate(loss, weights)
-        for group in optimiser.param_groups:
-            group["lr"] = params.rate * min(1.0, 2 - 2 * i / params.steps)
+        fade(optimiser, params.rate, i, params.steps)
         optimiser.step()
         return {"loss": loss, "probability": (-nats).exp().mean()}  # of the true code
 

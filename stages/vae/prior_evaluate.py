@@ -58,7 +58,7 @@ def evaluate(model: Path, inputs: Inputs, params: EvaluateLaw) -> Findings:
         "samples": images.grid(shown[0], 8),
         "curves": curves.curves(tables.read(model / "history.parquet")),
     }
-    found_tables = {"seeds": pa.Table.from_pylist([{"seed": seed, **row} for seed, row in rows.items()])}
+    found_tables = {"seeds": targets.table(rows)}
     if trials:
         figures["temperatures"] = images.grid(torch.cat(shown[1 : 1 + len(params.temperatures)]), A_ROW)
         found_tables["temperatures"] = pa.Table.from_pylist(trials)

@@ -74,7 +74,7 @@ def measured(model: Sequencer, data: Sequences, seed: int, params: EvaluateSeque
     """All metrics of one model.
 
     Beside those of `bounds`: reconstruction, -E log q(x|z); shuffled_rise, by how much that grows where every sequence
-    is given the code of another; information_left, what the bound is above the entropy where that is known, nats.
+    is given the code of another; above_NAME, what -ELBO is above each entropy that is known, nats; symbols_again.
     """
     x = data.test
     source = torch.Generator(x.device).manual_seed(1000 + seed)

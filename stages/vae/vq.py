@@ -26,7 +26,7 @@ from stages.nets import images
 from stages.nets.layers import Image
 from stages.nets.seeds import every_seed
 from stages.nets.threads import suited
-from stages.nets.training import History, Watch, differentiate, draw, fit
+from stages.nets.training import History, Watch, differentiate, draw, fade, fit
 from stages.vae.codebook import Codebook
 from stages.vae.vq_networks import Autoencoder, Convolutions
 
@@ -121,8 +121,7 @@ def learn(model: Autoencoder, data: torch.Tensor, params: Vq, seed: int, spool: 
         pairs = list(zip(model.quantisers, found, strict=True))
         loss = mse + sum(quantiser.loss(level) for quantiser, level in pairs)
         differentiate(loss, weights)
-        for group in optimiser.param_groups:
-            group["lr"] = params.rate * min(1.0, 2 - 2 * i / params.steps)
+        fade(optimiser, params.rate, i, params.steps)
         optimiser.step()
         for quantiser, level in pairs:
             quantiser.update(level, source)

@@ -46,8 +46,6 @@ class EvaluateVq:
 
 def evaluate(model: Path, inputs: Inputs, params: EvaluateVq) -> Findings:
     """Metrics of each seed's model, and the promises held against them; errors as in `gan.evaluate`."""
-    import pyarrow as pa
-
     judge = judged(inputs)
     how, _ = vq.told(model)
     found = {seed: vq.load(model, seed) for seed in how.seeds}
@@ -59,8 +57,7 @@ def evaluate(model: Path, inputs: Inputs, params: EvaluateVq) -> Findings:
         "curves": curves.curves(tables.read(model / "history.parquet")),
     }
     claims = targets.judged(rows, params.targets, params.archive, params.data)
-    seeds = pa.Table.from_pylist([{"seed": seed, **row} for seed, row in rows.items()])
-    return Findings(targets.summary(rows), claims, {"seeds": seeds}, figures)
+    return Findings(targets.summary(rows), claims, {"seeds": targets.table(rows)}, figures)
 
 
 def judged(inputs: Inputs) -> features.Judge:
