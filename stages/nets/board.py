@@ -32,7 +32,7 @@ class Cost:
 
 @dataclass(frozen=True)
 class Board:
-    """Contestants, best first where it matters to the eye."""
+    """How right each contestant was, what it costs, and how its loss fell."""
 
     accuracy: Mapping[str, Sequence[float]]  # one a seed
     costs: Mapping[str, Cost]
@@ -115,10 +115,8 @@ class Board:
             stretch = np.maximum(1, (steps[mine].max() + 1) // SMOOTH)
             at = steps[mine] // stretch
             mean = np.bincount(at, losses[mine]) / np.bincount(at)
-            style = ("-", "--", ":", "-.")[place // 10 % 4]
-            axes.plot(
-                (np.arange(len(mean)) + 0.5) * stretch, mean, style, linewidth=1, label=name, color=f"C{place % 10}"
-            )
+            look = {"color": f"C{place % 10}", "linestyle": ("-", "--", ":", "-.")[place // 10 % 4]}
+            axes.plot((np.arange(len(mean)) + 0.5) * stretch, mean, linewidth=1, label=name, **look)
         axes.set(xlabel="step", ylabel="loss, nats", yscale="log")
         axes.legend(fontsize=6, ncols=2)
         return figure

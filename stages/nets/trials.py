@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import torch
@@ -100,19 +101,14 @@ def train(
         for seed in conditions.seeds:
             place = spool / name / f"seed_{seed}" if spool else None
             net, optimiser, records[name][seed] = learn(contestant, task, conditions, seed, place, name)
-            weights |= {f"seed_{seed}/{key}": value.cpu().contiguous() for key, value in net.state_dict().items()}
+            weights |= {f"seed_{seed}/{key}": value.cpu().clone() for key, value in net.state_dict().items()}
         facts[f"{name}.steps_per_second"] = len(conditions.seeds) * conditions.steps / (time.perf_counter() - begin)
         costs[name] = cost(net, optimiser, task, conditions.batch)
         save_file(weights, out / f"{name}.safetensors")
-    files.write_json(
-        {"params": asdict(params), "costs": {name: asdict(c) for name, c in costs.items()}}, out / "model.json"
-    )
+    told = {name: asdict(found) for name, found in costs.items()}
+    files.write_json({"params": asdict(params), "costs": told}, out / "model.json")
     tables.write(_history(records), out / "history.parquet")
-    losses = {name: [told["loss"] for told in seeds.values()] for name, seeds in records.items()}
-    history = {
-        f"loss.{name}": [sum(step) / len(step) for step in zip(*each, strict=True)] for name, each in losses.items()
-    }
-    return Findings(facts=facts, history=history)
+    return Findings(facts=facts, history={f"loss.{name}": _mean(seeds) for name, seeds in records.items()})
 
 
 def learn(
@@ -190,7 +186,7 @@ def evaluate(model: Path, contestants: Mapping[str, Contestant], task: Task) -> 
 
 
 def _accuracies(model: Path, name: str, contestant: Contestant, task: Task) -> list[float]:
-    """Of every seed, in order."""
+    """Of every seed, in order, as they are kept."""
     net = contestant.net().to(task.test.device)
     return [accuracy(net, task) for net in trained(model, name, net)]
 
@@ -216,6 +212,11 @@ def accuracy(net: nn.Module, task: Task) -> float:
     found = torch.cat([net(task.prepare(part)).argmax(-1) for part in task.test.split(AT_ONCE)])
     counted = task.test_targets != UNCOUNTED
     return (found == task.test_targets)[counted].double().mean().item()
+
+
+def _mean(seeds: Mapping[int, History]) -> list[float]:
+    """The loss of every step, mean over seeds."""
+    return [fmean(each) for each in zip(*(told["loss"] for told in seeds.values()), strict=True)]
 
 
 def _history(records: Mapping[str, Mapping[int, History]]) -> Any:
