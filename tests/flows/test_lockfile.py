@@ -6,6 +6,9 @@ import subprocess
 import sys
 
 import repository
+from dvc.utils.serialize import dump_yaml, load_yaml
+
+from flows.lockfile import Lock
 
 QUIET = {"QUJING_TRACKING": "off", "DVC_NO_ANALYTICS": "1"}
 
@@ -45,3 +48,27 @@ def test_a_stage_that_changes_is_written_in_its_place(small, tmp_path):
         assert "Running stage 'train@new_words'" in dvc(folder, command, "repro")
     assert b"top: 7" in (small / "dvc.lock").read_bytes()
     assert (small / "dvc.lock").read_bytes() == (other / "dvc.lock").read_bytes()
+
+
+def test_one_entry_of_a_large_lock_is_put_into_words_as_the_whole_would_be(tmp_path):
+    path, whole = tmp_path / "dvc.lock", load_yaml(repository.ROOT / "dvc.lock")
+    shutil.copy(repository.ROOT / "dvc.lock", path)
+    lock = Lock()
+    for name in list(whole["stages"])[::10]:
+        with lock.modified(str(path)) as data:
+            data["stages"].update({name: {**data["stages"][name], "cmd": "a longer: command " * 9}})
+    dump_yaml(tmp_path / "by_dvc.lock", load_yaml(path))
+    assert path.read_bytes() == (tmp_path / "by_dvc.lock").read_bytes()
+
+
+def test_what_another_process_wrote_meanwhile_stays(tmp_path):
+    path, lock = tmp_path / "dvc.lock", Lock()
+    for name in ("a", "b"):
+        with lock.modified(str(path)) as data:
+            data.update({"schema": "2.0", "stages": data.get("stages", {}) | {name: {"cmd": name}}})
+    other = load_yaml(path)
+    other["stages"]["c"] = {"cmd": "c"}
+    dump_yaml(path, other)
+    with lock.modified(str(path)) as data:
+        data["stages"].update({"b": {"cmd": "again"}})
+    assert load_yaml(path)["stages"] == {"a": {"cmd": "a"}, "b": {"cmd": "again"}, "c": {"cmd": "c"}}
