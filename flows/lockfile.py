@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 HEAD = "schema: '2.0'\nstages:\n"
+ANCHOR, ALIAS = r"(?<=[:-] &)id\d+\b", r"(?<=[:-] \*)id\d+\b"
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -56,16 +57,31 @@ class Lock:
         for name, entry in stages.items():
             if name not in entries or entry is not before.get(name):
                 entries[name] = dumps_yaml({"stages": {name: entry}}).removeprefix("stages:\n")
-        plain = {**self.data, "stages": None} == {"schema": "2.0", "stages": None}
-        self.text = HEAD + "".join(entries[name] for name in stages) if plain else dumps_yaml(self.data)
+        if self.data == {"schema": "2.0", "stages": stages}:
+            self.text = HEAD + _numbered([entries[name] for name in stages])
+        else:
+            self.text = dumps_yaml(self.data)
         Path(path).write_text(self.text, encoding="utf-8")
 
 
 def _entries(text: str) -> Iterator[tuple[str, str]]:
-    """The name and the lines of every stage of a lock as DVC writes it; nothing of another text."""
+    """The name and the lines of every stage of a lock as DVC writes it; not of one that shares values with others."""
     if text.startswith(HEAD):
         for entry in re.split(r"(?m)^(?=  \S)", text.removeprefix(HEAD))[1:]:
-            yield entry.split(":\n", 1)[0].strip(), entry
+            if set(re.findall(ANCHOR, entry)) == set(re.findall(ALIAS, entry)):
+                yield entry.split(":\n", 1)[0].strip(), entry
+
+
+def _numbered(entries: Sequence[str]) -> str:
+    """The entries one after another, the YAML anchors of values that stand in them twice numbered through."""
+    done = 0
+    found: list[str] = []
+    for entry in entries:
+        names = sorted(re.findall(ANCHOR, entry), key=lambda name: int(name[2:]))
+        new = {name: f"id{done + place:03d}" for place, name in enumerate(names, 1)}
+        found.append(re.sub(f"{ANCHOR}|{ALIAS}", lambda old, new=new: new[old[0]], entry) if new else entry)
+        done += len(names)
+    return "".join(found)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 import repository
-from dvc.utils.serialize import dump_yaml, load_yaml
+from dvc.utils.serialize import dump_yaml, dumps_yaml, load_yaml
 
 from flows.lockfile import Lock
 
@@ -50,15 +50,26 @@ def test_a_stage_that_changes_is_written_in_its_place(small, tmp_path):
     assert (small / "dvc.lock").read_bytes() == (other / "dvc.lock").read_bytes()
 
 
-def test_one_entry_of_a_large_lock_is_put_into_words_as_the_whole_would_be(tmp_path):
+def test_entries_of_a_large_lock_are_put_into_words_as_the_whole_would_be(tmp_path):
     path, whole = tmp_path / "dvc.lock", load_yaml(repository.ROOT / "dvc.lock")
     shutil.copy(repository.ROOT / "dvc.lock", path)
     lock = Lock()
-    for name in list(whole["stages"])[::10]:
+    for name in [*list(whole["stages"])[::10], *(name for name in whole["stages"] if "sgan_sn" in name)]:
         with lock.modified(str(path)) as data:
-            data["stages"].update({name: {**data["stages"][name], "cmd": "a longer: command " * 9}})
+            twice = [name]
+            data["stages"].update({name: {**data["stages"][name], "cmd": "long: " * 30, "one": twice, "other": twice}})
+    assert load_yaml(path)["stages"] == lock.data["stages"]
     dump_yaml(tmp_path / "by_dvc.lock", load_yaml(path))
     assert path.read_bytes() == (tmp_path / "by_dvc.lock").read_bytes()
+
+
+def test_an_entry_stands_for_itself(tmp_path):
+    path, shared = tmp_path / "dvc.lock", [1, 2]
+    dump_yaml(path, {"schema": "2.0", "stages": {"a": {"x": shared}, "b": {"x": shared, "y": shared}, "c": {}}})
+    with Lock().modified(str(path)) as data:
+        data["stages"].update({"c": {"cmd": "c"}})
+    apart = {"a": {"x": [1, 2]}, "b": {"x": shared, "y": shared}, "c": {"cmd": "c"}}
+    assert path.read_text() == dumps_yaml({"schema": "2.0", "stages": apart})
 
 
 def test_what_another_process_wrote_meanwhile_stays(tmp_path):
