@@ -79,7 +79,8 @@ def _numbered(entries: Sequence[str]) -> str:
     for entry in entries:
         names = sorted(re.findall(ANCHOR, entry), key=lambda name: int(name[2:]))
         new = {name: f"id{done + place:03d}" for place, name in enumerate(names, 1)}
-        found.append(re.sub(f"{ANCHOR}|{ALIAS}", lambda old, new=new: new[old[0]], entry) if new else entry)
+        parts = re.split(f"({ANCHOR}|{ALIAS})", entry) if new else [entry]
+        found += [new.get(part, part) for part in parts]
         done += len(names)
     return "".join(found)
 
