@@ -7,13 +7,16 @@ QUJING_COMMIT the commit that they carry where the HEAD of git would not be it.
 
 from __future__ import annotations
 
+import math
 import os
 import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, is_dataclass
+from itertools import pairwise
 from pathlib import Path
+from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from stages.core import files
@@ -28,6 +31,8 @@ if TYPE_CHECKING:
 BATCH = 1000
 """Metrics that MLflow takes in one request."""
 
+POINTS = 300
+"""Most points of a curve: a longer one is shown by the means of stretches of steps."""
 
 MANNERS = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
@@ -73,7 +78,7 @@ def record(
         now = int(time.time() * 1000)
         values = {**findings.metrics, **{f"{phase}/{key}": value for key, value in findings.facts.items()}}
         metrics = [Metric(key, value, now, 0) for key, value in values.items()]
-        metrics += [Metric(k, v, now, step) for k, column in findings.history.items() for step, v in enumerate(column)]
+        metrics += [Metric(k, v, now, step) for k, column in findings.history.items() for step, v in curve(column)]
         for start in range(0, len(metrics), BATCH):
             mlflow.log_batch(run, metrics=metrics[start : start + BATCH])
         flat = [Param(key, str(value)[:500]) for key, value in _flat(settings, phase)]
@@ -88,6 +93,13 @@ def record(
         if where().startswith("http"):
             address = f"{where().rstrip('/')}/#/experiments/{home}/runs/{run}"
     return address
+
+
+def curve(column: Sequence[float]) -> list[tuple[int, float]]:
+    """A column of one number a step as at most POINTS of (step, number), each the mean of the steps up to it."""
+    stretch = math.ceil(len(column) / POINTS)
+    ends = [min(start + stretch, len(column)) for start in range(0, len(column), stretch or 1)]
+    return [(end - 1, fmean(column[start:end])) for start, end in pairwise([0, *ends])]
 
 
 def restored(experiment: str, name: str, made: str, metrics: Mapping[str, float]) -> bool:

@@ -11,7 +11,7 @@ pass, and bytes of the optimiser's state. Steps per second are facts of a machin
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import fmean
@@ -179,10 +179,13 @@ def evaluate(model: Path, contestants: Mapping[str, Contestant], task: Task) -> 
 
     Raises `Refusal` where a contestant is missing or of another shape.
     """
-    told = files.read_json(model / "model.json")
-    accuracy = {name: _accuracies(model, name, contestant, task) for name, contestant in contestants.items()}
-    costs = {name: Cost(**told["costs"][name]) for name in contestants}
-    return Board(accuracy, costs, tables.read(model / "history.parquet"))
+    return board(model, {name: _accuracies(model, name, contestant, task) for name, contestant in contestants.items()})
+
+
+def board(model: Path, accuracy: Mapping[str, Sequence[float]]) -> Board:
+    """The board of contestants in `model` whose `accuracy`, one a seed, is known."""
+    costs = files.read_json(model / "model.json")["costs"]
+    return Board(accuracy, {name: Cost(**costs[name]) for name in accuracy}, tables.read(model / "history.parquet"))
 
 
 def _accuracies(model: Path, name: str, contestant: Contestant, task: Task) -> list[float]:
@@ -191,7 +194,7 @@ def _accuracies(model: Path, name: str, contestant: Contestant, task: Task) -> l
     return [accuracy(net, task) for net in trained(model, name, net)]
 
 
-def trained(model: Path, name: str, net: nn.Module) -> Any:
+def trained(model: Path, name: str, net: nn.Module) -> Iterator[nn.Module]:
     """`net` with the weights of the contestant `name` in `model`, seed by seed, in evaluation mode."""
     from safetensors import SafetensorError
     from safetensors.torch import load_file
