@@ -11,7 +11,7 @@ READY := .venv/.ready
 .PHONY: repro test lint check-real bench ui server worker clean-spool
 
 repro: $(READY)  ## run the whole graph, then show what came out
-	python -m flows.ahead stages.ready .venv/bin/python -m flows.lockfile repro
+	python -m flows.ahead stages.ready .venv/bin/python -m flows.quicker repro
 	python -m stages.restored
 	python -m stages.report show
 

@@ -1,16 +1,18 @@
-"""`dvc`, quicker at dvc.lock: `python -m flows.lockfile repro` is `dvc repro`.
+"""`dvc`, quicker at its YAML: `python -m flows.quicker repro` is `dvc repro`.
 
-After every stage DVC reads the whole of dvc.lock, changes one entry, and writes the whole of it: of a lock of a hundred
-stages that takes two seconds. Here the lock is parsed once, and only the entry that changed is put into words anew.
-What is written is the same, byte for byte.
+After every stage DVC reads the whole of dvc.lock, changes one entry, and writes the whole of it; and it reads the whole
+of params.yaml three times. With a hundred stages that takes two seconds a stage. Here each is parsed once while it
+stays as it is, and only the entry that changed is put into words anew. What is written is the same, byte for byte.
 """
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +22,11 @@ ANCHOR, ALIAS = r"(?<=[:-] &)id\d+\b", r"(?<=[:-] \*)id\d+\b"
 
 def main(arguments: Sequence[str]) -> int:
     """Run DVC's command line; returns its exit code."""
+    import dvc.dependency.param
     import dvc.dvcfile
     from dvc.cli import main as command
-    from dvc.utils.serialize import modify_yaml
+    from dvc.fs import LocalFileSystem
+    from dvc.utils.serialize import load_path, modify_yaml
 
     lock = Lock()
 
@@ -32,7 +36,18 @@ def main(arguments: Sequence[str]) -> int:
         with change as data:
             yield data
 
+    @cache
+    def unchanged(path: str, changed: int, size: int) -> Any:
+        return load_path(path, LocalFileSystem())
+
+    def load(path: str, fs: Any, **options: Any) -> Any:
+        if options or not isinstance(fs, LocalFileSystem):
+            return load_path(path, fs, **options)
+        state = os.stat(path)
+        return unchanged(path, state.st_mtime_ns, state.st_size)
+
     dvc.dvcfile.modify_yaml = modified
+    dvc.dependency.param.load_path = load
     return command(list(arguments))
 
 

@@ -8,7 +8,7 @@ import sys
 import repository
 from dvc.utils.serialize import dump_yaml, dumps_yaml, load_yaml
 
-from flows.lockfile import Lock
+from flows.quicker import Lock
 
 QUIET = {"QUJING_TRACKING": "off", "DVC_NO_ANALYTICS": "1"}
 
@@ -34,7 +34,7 @@ def dvc(folder, *command):
 def test_it_writes_what_dvc_writes(small):
     lock = small / "dvc.lock"
     whole = lock.read_bytes()
-    for command in (("flows.lockfile", "repro"), ("dvc", "repro")):
+    for command in (("flows.quicker", "repro"), ("dvc", "repro")):
         lock.unlink()
         assert "Updating lock file" in dvc(small, *command)
         assert lock.read_bytes() == whole
@@ -42,7 +42,7 @@ def test_it_writes_what_dvc_writes(small):
 
 def test_a_stage_that_changes_is_written_in_its_place(small, tmp_path):
     other = shutil.copytree(small, tmp_path / "other", symlinks=True)
-    for folder, command in ((small, "flows.lockfile"), (other, "dvc")):
+    for folder, command in ((small, "flows.quicker"), (other, "dvc")):
         text = (folder / "params.yaml").read_text()
         (folder / "params.yaml").write_text(text.replace("top: 0", "top: 7"))
         assert "Running stage 'train@new_words'" in dvc(folder, command, "repro")
