@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from stages.classic.logistic import system as logistic
 from stages.classic.recurrences import system as recurrences
 from stages.core.params import Choices
 
-TRAIN: Choices = {"recurrences": recurrences.train}
-EVALUATE: Choices = {"recurrences": recurrences.evaluate}
+TRAIN: Choices = {"recurrences": recurrences.train, "analytic_logistic": logistic.train}
+EVALUATE: Choices = {"recurrences": recurrences.evaluate, "analytic_logistic": logistic.evaluate}
