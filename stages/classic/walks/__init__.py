@@ -1,0 +1,1 @@
+"""Random walks, and path integrals by them."""
