@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from stages.classic.hmm import system as hmm
 from stages.classic.logistic import system as logistic
 from stages.classic.recurrences import system as recurrences
 from stages.classic.walks import system as walks
 from stages.core.params import Choices
 
-TRAIN: Choices = {"recurrences": recurrences.train, "analytic_logistic": logistic.train, "walks": walks.train}
+TRAIN: Choices = {
+    "recurrences": recurrences.train,
+    "analytic_logistic": logistic.train,
+    "walks": walks.train,
+    "hmm": hmm.train,
+}
 EVALUATE: Choices = {
     "recurrences": recurrences.evaluate,
     "analytic_logistic": logistic.evaluate,
     "walks": walks.evaluate,
+    "hmm": hmm.evaluate,
 }
