@@ -64,7 +64,9 @@ def train(inputs: Inputs, params: Segmenters, out: Path) -> Findings:
         else:
             tagger = choose(words.WAYS, kind, "kinds")(text)
         arrays = {name: getattr(tagger.model, name) for name in ("start", "transition", "emission", "end")}
-        save_file({**arrays, "characters": tagger.characters.astype(np.int64)}, out / f"{kind}.safetensors")
+        arrays["characters"] = tagger.characters.astype(np.int64)
+        whole = {name: np.ascontiguousarray(array) for name, array in arrays.items()}  # views are saved as garbage
+        save_file(whole, out / f"{kind}.safetensors")
     import pyarrow as pa
 
     tables.write(pa.table({"words": test}), out / "test.parquet")
