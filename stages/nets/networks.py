@@ -10,14 +10,13 @@ which every forward pass in training mode makes one step of power iteration.
 
 from __future__ import annotations
 
-import copy
-
 import torch
 from torch import nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 from stages.core.params import Choices, choose
 from stages.nets import dcgan, mlp, residual
+from stages.nets.averages import Average
 from stages.nets.layers import Image, Network
 
 __all__ = ["Average", "Image", "Network", "critic", "generator"]
@@ -42,32 +41,6 @@ def critic(net: Network, image: Image, outputs: int = 1, seed: int = 0) -> nn.Se
         torch.default_generator.manual_seed(seed)
         layers = _finished(choose(KINDS, net.kind, "kind").down(net, image, outputs), net)
     return nn.Sequential(*layers, *([nn.Flatten(0)] if outputs == 1 else []))
-
-
-class Average(nn.Module):
-    """A copy of a module whose weights follow it as an exponential moving average, for evaluation.
-
-    w <- decay w + (1 - decay) w_now; buffers, such as those of batch norm, are copied.
-    """
-
-    def __init__(self, module: nn.Module, decay: float) -> None:
-        super().__init__()
-        self.module, self.decay = copy.deepcopy(module).requires_grad_(False).eval(), decay
-
-    @torch.no_grad()
-    def update(self, module: nn.Module) -> None:
-        """Move towards `module`, after each step of its optimiser."""
-        torch._foreach_lerp_(list(self.module.parameters()), list(module.parameters()), 1 - self.decay)
-        if buffers := list(self.module.buffers()):
-            torch._foreach_copy_(buffers, list(module.buffers()))
-
-    def train(self, mode: bool = True) -> Average:
-        """Stays as in evaluation."""
-        return self
-
-    def forward(self, *inputs: torch.Tensor) -> torch.Tensor:
-        """What the averaged module makes of `inputs`."""
-        return self.module(*inputs)
 
 
 def _default(weight: nn.Parameter) -> None:
