@@ -167,6 +167,39 @@ def common(value: torch.Tensor) -> torch.Tensor:
     return value if size == 1 else Sum.apply(value) / size
 
 
+def gathered(rows: torch.Tensor) -> torch.Tensor:
+    """`rows` [n, ...] of all processes in order, [size n, ...]; itself where there is but one.
+
+    For losses that hold all rows against one another. Every process must compute the same loss of what this gives: its
+    gradient then is that of the whole after gradients are averaged over processes. Raises `Refusal` for uneven shares.
+    """
+    import torch
+    import torch.distributed as dist
+
+    rank, size = world()
+    if size == 1:
+        return rows
+
+    class Gather(torch.autograd.Function):
+        """All rows; back comes the gradient of one's own, times the processes that it is averaged over."""
+
+        @staticmethod
+        def forward(ctx: Any, mine: torch.Tensor) -> torch.Tensor:
+            counts = [torch.zeros((), dtype=torch.int64, device=mine.device) for _ in range(size)]
+            dist.all_gather(counts, torch.tensor(len(mine), device=mine.device))
+            if len({int(count) for count in counts}) > 1:
+                raise Refusal(f"a contrastive batch cannot be shared evenly among {size} processes: change its size")
+            all_rows = [torch.empty_like(mine) for _ in range(size)]
+            dist.all_gather(all_rows, mine.contiguous())
+            return torch.cat(all_rows)
+
+        @staticmethod
+        def backward(ctx: Any, gradient: torch.Tensor) -> torch.Tensor:
+            return gradient.chunk(size)[rank] * size
+
+    return Gather.apply(rows)
+
+
 def average(value: torch.Tensor) -> torch.Tensor:
     """`value` averaged over the processes, detached: of what `mean` returns, the loss of the whole batch."""
     import torch.distributed as dist

@@ -6,6 +6,7 @@ from stages.core.params import Choices
 from stages.corpora import census, documents, download, segmentation, select, term_list, truth
 from stages.corpora.embedded import crawl as embedded
 from stages.corpora.images import digits, idx, pictures, stacked, without
+from stages.corpora.pairs import files, phrasings
 from stages.corpora.questions import system as questions
 from stages.corpora.sequences import sentences, topics
 from stages.corpora.triples import system as triples
@@ -17,6 +18,8 @@ PREPROCESS: Choices = {
     "segmentation": segmentation.segmentation,
     "digits": digits.digits,
     "idx": idx.idx,
+    "pairs": files.pairs,
+    "phrasings": phrasings.phrasings,
     "pictures": pictures.pictures,
     "stacked": stacked.stacked,
     "without": without.without,
