@@ -8,7 +8,7 @@ The numbers on Fashion-MNIST, in per cent: softmax 84.6, mlp 89.3, cnn 92.5, a w
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -19,9 +19,10 @@ from stages.core import devices, files
 from stages.core.errors import Refusal
 from stages.core.params import Choices, choose
 from stages.core.systems import Findings, Inputs
-from stages.nets import images, trials
+from stages.nets import trials
 from stages.nets.augment import AUGMENTATIONS
 from stages.nets.classifiers import Classifier, make
+from stages.nets.optimisers import decayed
 from stages.nets.threads import suited
 from stages.nets.training import Watch
 
@@ -54,20 +55,20 @@ class Classify:
 
 def train(inputs: Inputs, params: Classify, out: Path) -> Findings:
     """Train every model with every seed; writes what `trials.train` does to `out`/NAME, and `out`/model.json."""
-    data = images.load(inputs.input, devices.pick(params.device))
-    kept = len(data.train) - params.validation
+    task = trials.pictures(inputs.input, devices.pick(params.device))
+    kept = len(task.train) - params.validation
     if kept < 1:
         raise Refusal(
-            f"params.yaml: validation is {params.validation}, but {inputs.input} has {len(data.train)} images"
+            f"params.yaml: validation is {params.validation}, but {inputs.input} has {kept + params.validation} images"
         )
-    task = trials.Task(data.train[:kept], data.train_labels[:kept], data.test, data.test_labels, images.unit)
+    task = replace(task, train=task.train[:kept], targets=task.targets[:kept])
     facts, history = {}, {}
     for name, model in params.models.items():
         conditions = trials.Conditions(
             params.seeds, model.steps, model.batch, model.rate, params.watch, params.device, params.bf16, params.compile
         )
-        with suited(data.shape):
-            entrant = {name: contestant(model, data)}
+        with suited(task.shape):
+            entrant = {name: contestant(model, task)}
             found = trials.train(entrant, task, conditions, inputs.spool, out / name, model)
         facts |= found.facts
         history |= found.history
@@ -75,8 +76,8 @@ def train(inputs: Inputs, params: Classify, out: Path) -> Findings:
     return Findings(facts=facts, history=history)
 
 
-def contestant(model: Model, data: images.Images) -> trials.Contestant:
-    """`model` for the images of `data`."""
+def contestant(model: Model, task: trials.Task) -> trials.Contestant:
+    """`model` for the images of `task`."""
     make_optimiser = choose(OPTIMISERS, model.optimiser, "models.optimiser")
     changes = [choose(AUGMENTATIONS, name, "models.augment") for name in model.augment]
 
@@ -85,26 +86,18 @@ def contestant(model: Model, data: images.Images) -> trials.Contestant:
             x = change(x, generator)
         return x
 
-    net = partial(make, model.net, data.shape, data.classes)
+    net = partial(make, model.net, task.shape, task.classes)
     return trials.Contestant(net, partial(make_optimiser, decay=model.decay), augment=augment)
 
 
 def adamw(net: nn.Module, rate: float, decay: float) -> torch.optim.Optimizer:
     """AdamW; matrices and kernels decay, norms and biases do not."""
-    return torch.optim.AdamW(_groups(net, decay), rate)
+    return torch.optim.AdamW(decayed(net, decay), rate)
 
 
 def nesterov(net: nn.Module, rate: float, decay: float) -> torch.optim.Optimizer:
     """SGD with Nesterov's momentum of 0.9."""
-    return torch.optim.SGD(_groups(net, decay), rate, momentum=0.9, nesterov=True)
-
-
-def _groups(net: nn.Module, decay: float) -> list[dict]:
-    weights = list(net.parameters())
-    return [
-        {"params": [weight for weight in weights if weight.dim() > 1], "weight_decay": decay},
-        {"params": [weight for weight in weights if weight.dim() <= 1], "weight_decay": 0.0},
-    ]
+    return torch.optim.SGD(decayed(net, decay), rate, momentum=0.9, nesterov=True)
 
 
 OPTIMISERS: Choices = {"adamw": adamw, "nesterov": nesterov}

@@ -48,22 +48,22 @@ def evaluate(model: Path, inputs: Inputs, params: EvaluateClassify) -> Findings:
     """Accuracy of the test and validation parts, and calibration, of every model; `inputs.truth` is the data set."""
     import pyarrow as pa
 
-    data = images.load(inputs.truth, devices.pick(params.device))
+    task = trials.pictures(inputs.truth, devices.pick(params.device))
     told = files.read_json(model / "model.json")
     names = files.read_json(inputs.truth / "dataset.json")["names"]
-    held = slice(len(data.train) - told["validation"], None)
+    held = slice(len(task.train) - told["validation"], None)
     boards, seeds, figures = [], {}, {}
     for name in told["models"]:
         settings = typed(Model, files.read_json(model / name / "model.json")["params"], f"{model}: {name}")
-        net, accuracy = contestant(settings, data).net().to(data.test.device), []
+        net, accuracy = contestant(settings, task).net().to(task.test.device), []
         for place, trained in enumerate(trials.trained(model / name, name, net)):
-            p = probabilities(trained, data.test)
-            row = {"accuracy": right(p, data.test_labels), "ece": calibration_error(p, data.test_labels)}
+            p = probabilities(trained, task.test)
+            row = {"accuracy": right(p, task.test_targets), "ece": calibration_error(p, task.test_targets)}
             if told["validation"]:
-                row["validation"] = right(probabilities(trained, data.train[held]), data.train_labels[held])
+                row["validation"] = right(probabilities(trained, task.train[held]), task.targets[held])
             seeds.setdefault(place, {}).update({f"{key}.{name}": value for key, value in row.items()})
             accuracy.append(row["accuracy"])
-        figures[f"confusion_{name}"] = confusion(p.argmax(1), data.test_labels, names)
+        figures[f"confusion_{name}"] = confusion(p.argmax(1), task.test_targets, names)
         boards.append(trials.board(model / name, {name: accuracy}))
     whole = Board(
         {name: values for board in boards for name, values in board.accuracy.items()},

@@ -25,6 +25,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from stages.core import devices, files, tables
 from stages.core.errors import Refusal, one_line
 from stages.core.systems import Findings
+from stages.nets import images
 from stages.nets.board import Board, Cost
 from stages.nets.training import History, Watch, fade, fit
 
@@ -55,6 +56,26 @@ class Task:
     test: torch.Tensor
     test_targets: torch.Tensor
     prepare: Callable[[torch.Tensor], torch.Tensor]  # samples as they lie in memory to what a network takes
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of one sample as it lies in memory."""
+        return tuple(self.train.shape[1:])
+
+    @property
+    def classes(self) -> int:
+        """How many there are."""
+        return int(self.targets.max()) + 1
+
+
+def pictures(folder: Path | None, device: torch.device) -> Task:
+    """The classes of the images in `folder`; raises `Refusal` where there is none, or where images have no labels."""
+    if folder is None:
+        raise Refusal("params.yaml: a trial needs `input` and `truth`, a data set of images with labels")
+    data = images.load(folder, device)
+    if min(data.train_labels.min(), data.test_labels.min()) < 0:
+        raise Refusal(f"{folder} has images without labels: give a data set that has them")
+    return Task(data.train, data.train_labels, data.test, data.test_labels, images.unit)
 
 
 def adam(net: nn.Module, rate: float) -> torch.optim.Optimizer:

@@ -32,7 +32,7 @@ def test_networks_have_the_weights_that_their_papers_count():
     assert weights(made["softmax"]) == 7850
     assert weights(made["mlp"]) == 785 * 256 + 257 * 128 + 129 * 10  # 235,146, the specification's
     assert weights(made["cnn"]) <= 120_000
-    assert weights(made["wrn_40_4"]) == pytest.approx(8.9e6, rel=0.01)  # arXiv 1605.07146, Table 4
+    assert weights(made["wide_residual"]) == pytest.approx(8.9e6, rel=0.01)  # arXiv 1605.07146, Table 4
     narrow = Classifier("wide_residual", (160, 320, 640), 4, 0.0)
     assert weights(classifiers.make(narrow, (3, 32, 32), 10)) == pytest.approx(36.5e6, rel=0.01)  # WRN-28-10, likewise
 
