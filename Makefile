@@ -36,6 +36,10 @@ bench: $(READY)  ## ratios against named peers
 	python -m benchmarks.bench_gan
 	pip install -q --no-deps pythae==0.1.2  # what it asks for would put an old dataclasses before Python's own
 	python -m benchmarks.bench_vae
+	pip install -q --no-deps pytorch_optimizer==4.1.0 einops==0.8.2 g-mlp-pytorch==0.1.5 labml==0.5.3 labml-helpers==0.4.89 labml-nn==0.5.1 mlp-mixer-pytorch==0.3.1 res-mlp-pytorch==0.0.6
+	python -m benchmarks.bench_optimisers
+	python -m benchmarks.bench_blocks
+	python -m benchmarks.bench_logistic
 	python -m benchmarks.bench_dispatch
 
 ui: $(READY)  ## MLflow on 127.0.0.1:5000, and Prefect's pages where a server is configured

@@ -36,7 +36,7 @@ from stages.core.errors import Refusal, Unreachable
 from stages.core.progress import say
 from stages.core.systems import Findings, Inputs
 
-FAMILIES = ("corpora", "words", "nets", "gan", "energy", "vae")
+FAMILIES = ("corpora", "words", "nets", "gan", "energy", "vae", "classic", "text")
 """The packages that hold systems: each has tables named after the phases (CRAWL, PREPROCESS, TRAIN, EVALUATE)."""
 
 

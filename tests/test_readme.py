@@ -29,6 +29,14 @@ def test_every_make_target_named_in_the_readme_is_there():
     assert named <= set(targets)
 
 
+@pytest.mark.parametrize("block", re.findall(r"```python\n(.*?)```", README, re.S))
+def test_the_python_of_the_readme_runs(block):
+    names = {}
+    exec(block, names)
+    assert names["loss"] > 0
+    assert names["encoder"][0].weight.grad is not None
+
+
 OWN = [
     command for command in COMMANDS if re.search(r"words-model|vectors-model|stages/corpora|triples|questions", command)
 ]

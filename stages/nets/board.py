@@ -11,6 +11,7 @@ import numpy as np
 
 from stages.core.claims import Claim
 from stages.core.systems import Findings
+from stages.nets.costs import Cost
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -18,16 +19,6 @@ if TYPE_CHECKING:
 
 SMOOTH = 40
 """Points that a curve of losses is averaged down to."""
-
-
-@dataclass(frozen=True)
-class Cost:
-    """What a contestant costs, the same on every machine."""
-
-    parameters: int
-    flops: int  # of the forward pass of one sample
-    kept_bytes: int  # that a step keeps for its backward pass
-    state_bytes: int  # of the optimiser
 
 
 @dataclass(frozen=True)

@@ -2,10 +2,7 @@
 
     loss = cross entropy; learning rate constant, and falling to 0 over the last half
 
-Accuracy is of the test part, looked at once, after the last step. What a contestant costs is told by numbers that are
-the same on every machine: weights, FLOPs of one forward pass of one sample (products of matrices and convolutions, a
-multiplication and an addition counting two, so Fourier transforms count none), bytes that a step keeps for its backward
-pass, and bytes of the optimiser's state. Steps per second are facts of a machine.
+Accuracy is of the test part, looked at once, after the last step; what each costs is told by costs.py.
 """
 
 from __future__ import annotations
@@ -20,13 +17,13 @@ from typing import Any
 import torch
 from torch import nn
 from torch.nn import functional
-from torch.utils.flop_counter import FlopCounterMode
 
 from stages.core import devices, files, tables
 from stages.core.errors import Refusal, one_line
 from stages.core.systems import Findings
 from stages.nets import images
-from stages.nets.board import Board, Cost
+from stages.nets.board import Board
+from stages.nets.costs import Cost, cost
 from stages.nets.training import History, Watch, fade, fit
 
 UNCOUNTED = -1  # a target that is not asked for
@@ -124,7 +121,7 @@ def train(
             net, optimiser, records[name][seed] = learn(contestant, task, conditions, seed, place, name)
             weights |= {f"seed_{seed}/{key}": value.cpu().clone() for key, value in net.state_dict().items()}
         facts[f"{name}.steps_per_second"] = len(conditions.seeds) * conditions.steps / (time.perf_counter() - begin)
-        costs[name] = cost(net, optimiser, task, conditions.batch)
+        costs[name] = _cost(net, optimiser, task, conditions.batch)
         save_file(weights, out / f"{name}.safetensors")
     told = {name: asdict(found) for name, found in costs.items()}
     files.write_json({"params": asdict(params), "costs": told}, out / "model.json")
@@ -168,31 +165,9 @@ def entropy(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
     return functional.cross_entropy(logits.flatten(0, -2), targets.flatten(), ignore_index=UNCOUNTED)
 
 
-def cost(net: nn.Module, optimiser: torch.optim.Optimizer, task: Task, batch: int) -> Cost:
-    """What a trained `net` with its `optimiser` costs."""
+def _cost(net: nn.Module, optimiser: torch.optim.Optimizer, task: Task, batch: int) -> Cost:
     x, targets = task.prepare(task.train[:batch]), task.targets[:batch]
-    net.eval()
-    with torch.no_grad(), FlopCounterMode(display=False) as counted:
-        net(x[:1])
-    net.train()
-    held = {weight.untyped_storage().data_ptr() for weight in (*net.parameters(), *net.buffers())}
-    kept: dict[int, int] = {}
-
-    def keep(tensor: torch.Tensor) -> torch.Tensor:
-        storage = tensor.untyped_storage()
-        if storage.data_ptr() not in held:
-            kept[storage.data_ptr()] = storage.nbytes()
-        return tensor
-
-    with torch.random.fork_rng(), torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        entropy(net(x), targets)
-    state = [value for values in optimiser.state.values() for value in values.values() if torch.is_tensor(value)]
-    return Cost(
-        parameters=sum(weight.numel() for weight in net.parameters()),
-        flops=counted.get_total_flops(),
-        kept_bytes=sum(kept.values()),
-        state_bytes=sum(value.numel() * value.element_size() for value in state if value.dim()),
-    )
+    return cost(net, optimiser, x, lambda logits: entropy(logits, targets))
 
 
 def evaluate(model: Path, contestants: Mapping[str, Contestant], task: Task) -> Board:

@@ -19,9 +19,10 @@ from stages.core.params import typed
 from stages.core.systems import Findings, Inputs
 from stages.core.targets import Target
 from stages.nets import curves
+from stages.nets.sequences import Sequences, load
 from stages.vae import bounds, probes
 from stages.vae.evaluate import recorded
-from stages.vae.sequences import Sequencer, Sequences, SequenceVae, build, load
+from stages.vae.sequences import Sequencer, SequenceVae, build
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -12,7 +12,6 @@ rows `sequence_plain`, `sequence_bn` and those after them).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -20,10 +19,11 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from stages.core import distributed, files
-from stages.core.errors import Refusal, one_line
+from stages.core import distributed
+from stages.core.errors import Refusal
 from stages.core.systems import Findings, Inputs
 from stages.nets.seeds import every_seed
+from stages.nets.sequences import Sequences, load
 from stages.nets.threads import one_thread
 from stages.vae import posteriors, recurrent
 from stages.vae.codes import Code
@@ -34,31 +34,6 @@ from stages.vae.train import learnt
 
 CELLS = 2**25
 """Logits in memory at a time."""
-
-
-@dataclass(frozen=True)
-class Sequences:
-    """A data set of sequences on a device."""
-
-    train: torch.Tensor  # int16 [n, length], 0 from the end on
-    test: torch.Tensor
-    train_labels: torch.Tensor  # int64 [n], -1 where unknown
-    test_labels: torch.Tensor
-    symbols: Sequence[str]  # of the numbers, "" first
-    entropies: dict[str, float]  # that are known, nats
-
-
-def load(folder: Path, device: torch.device | str = "cpu") -> Sequences:
-    """The data set in `folder`; raises `Refusal` where it is missing or broken."""
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    told = files.read_json(folder / "dataset.json")
-    try:
-        held = {name: value.to(device) for name, value in load_file(folder / "sequences.safetensors").items()}
-        return Sequences(**held, symbols=told["symbols"], entropies=told["entropies"])
-    except (OSError, KeyError, TypeError, SafetensorError) as error:
-        raise Refusal(f"{folder} is no data set of sequences: {one_line(error)}; make it again") from error
 
 
 @dataclass(frozen=True)

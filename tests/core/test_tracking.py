@@ -61,9 +61,12 @@ def test_training_and_evaluation_are_one_run_found_by_what_was_made(home):
 
 def test_a_long_curve_is_told_by_the_means_of_its_stretches():
     points = tracking.curve([float(i) for i in range(1000)])
-    assert len(points) == 250 and points[:2] == [(3, 1.5), (7, 5.5)] and points[-1] == (999, 997.5)
-    assert tracking.curve([1.0, 2.0]) == [(0, 1.0), (1, 2.0)] and tracking.curve([]) == []
+    assert len(points) == 250
+    assert [*points[:2], points[-1]] == [(3, 1.5), (7, 5.5), (999, 997.5)]
+    assert tracking.curve([1.0, 2.0]) == [(0, 1.0), (1, 2.0)]
+    assert tracking.curve([]) == []
     assert tracking.curve([1.0] * 300 + [2.0])[-2:] == [(299, 1.0), (300, 2.0)]
+
 
 def test_an_evaluation_may_be_repeated_with_other_settings(home):
     record("train@a", "m" * 36)

@@ -9,6 +9,7 @@ from torch import nn
 
 from stages.core.errors import Refusal
 from stages.nets import trials
+from stages.nets.costs import cost
 from stages.nets.training import Watch
 from stages.nets.trials import UNCOUNTED, Conditions, Contestant, Task
 
@@ -37,8 +38,8 @@ def test_a_board_knows_the_planted_law_and_what_finding_it_costs(tmp_path):
     board = trials.evaluate(tmp_path / "model", entrants, planted())
     assert max(board.accuracy["untrained"]) < 0.8 < 0.9 < min(board.accuracy["linear"])
     assert board.order == ["linear", "untrained"]
-    cost = board.costs["linear"]
-    assert (cost.parameters, cost.flops, cost.state_bytes) == (18, 2 * 5 * 3, 2 * 18 * 4)
+    found_cost = board.costs["linear"]
+    assert (found_cost.parameters, found_cost.flops, found_cost.state_bytes) == (18, 2 * 5 * 3, 2 * 18 * 4)
     assert set(found.facts) == {"linear.steps_per_second", "untrained.steps_per_second"}
     told = board.findings()
     assert told.metrics["accuracy.linear"] == pytest.approx(np.mean(board.accuracy["linear"]))
@@ -48,7 +49,10 @@ def test_a_board_knows_the_planted_law_and_what_finding_it_costs(tmp_path):
 
 def test_what_a_step_keeps_grows_with_what_its_layers_must_remember():
     x = planted()
-    few, many = (trials.cost(net, trials.adam(net, 0.1), x, 16).kept_bytes for net in (linear(), deep()))
+    few, many = (
+        cost(net, trials.adam(net, 0.1), x.train[:16], lambda out: trials.entropy(out, x.targets[:16])).kept_bytes
+        for net in (linear(), deep())
+    )
     assert few >= 4 * 16 * 5 + 4 * 16 * 3  # the input, and the probabilities
     assert many >= few + 4 * 16 * 32
 

@@ -13,6 +13,7 @@ from stages.core.errors import Refusal
 from stages.core.systems import Inputs
 from stages.corpora.sequences.topics import Topics, topics
 from stages.nets import training
+from stages.nets.sequences import load
 from stages.vae import sequence_evaluate, sequences
 from stages.vae.recurrent import DECODERS, ENCODERS, Reader
 from stages.vae.sequence_evaluate import EvaluateSequences
@@ -129,4 +130,4 @@ def test_bad_params_are_refused_in_a_sentence(made, tmp_path):
         sequences.train(Inputs(), how, tmp_path / "model")
     (tmp_path / "dataset.json").write_text("{}")
     with pytest.raises(Refusal, match="is no data set of sequences"):
-        sequences.load(tmp_path)
+        load(tmp_path)
