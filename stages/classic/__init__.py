@@ -5,6 +5,7 @@ from __future__ import annotations
 from stages.classic.hmm import system as hmm
 from stages.classic.logistic import system as logistic
 from stages.classic.recurrences import system as recurrences
+from stages.classic.shreds import system as shreds
 from stages.classic.walks import system as walks
 from stages.core.params import Choices
 
@@ -13,10 +14,12 @@ TRAIN: Choices = {
     "analytic_logistic": logistic.train,
     "walks": walks.train,
     "hmm": hmm.train,
+    "shreds": shreds.train,
 }
 EVALUATE: Choices = {
     "recurrences": recurrences.evaluate,
     "analytic_logistic": logistic.evaluate,
     "walks": walks.evaluate,
     "hmm": hmm.evaluate,
+    "shreds": shreds.evaluate,
 }

@@ -26,7 +26,7 @@ def load(path: Path = Path("params.yaml")) -> dict[str, Any]:
     import yaml
 
     try:
-        values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        values = yaml.load(Path(path).read_text(encoding="utf-8"), yaml.CSafeLoader)  # seven times as fast as Python's
     except FileNotFoundError as error:
         raise Refusal(f"{path} is missing: run from the root of the repository") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:

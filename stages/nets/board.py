@@ -75,7 +75,7 @@ class Board:
             axes.plot(values, [place] * len(values), "o", color="C0", markersize=4, alpha=0.5)
             axes.plot([self.mean(name)], [place], "|", color="black", markersize=12)
         axes.set_yticks(range(len(self.order)), self.order)
-        axes.invert_yaxis()
+        axes.set_ylim(len(self.order) - 0.5, -0.5)
         axes.grid(axis="x", linewidth=0.3)
         axes.set(xlabel="accuracy of the test part; a dot a seed, a stroke the mean")
         return figure
