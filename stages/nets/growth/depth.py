@@ -6,7 +6,8 @@ copies of layers do not keep the function.
     x + attention(norm x) = x    where attention's last layer is 0, and so for the feed-forward layer
 
 With norms before the branches a copy of a block that ends in zeros is the identity. With norms after them none is: a
-norm of what a norm has scaled is another vector. The number: logits stay, exactly (tests/nets/test_growth.py).
+norm of what a norm has scaled is another vector. The number: logits stay, exactly
+(tests/nets/test_transformer_growth.py).
 """
 
 from __future__ import annotations

@@ -16,7 +16,8 @@ scale t, and its gradients, which each copy has its share of:
 
     W~_ij = t_i / (k s_j) W_{index_i, index_j},    b~ = t b_index,    g~ = g / (factor * copies of the entry)
 
-The number: logits stay to 1e-12 in float64, for every kind of model in `transformer.py` (tests/nets/test_growth.py).
+The number: logits stay to 1e-12 in float64, for every kind of model in `transformer.py`
+(tests/nets/test_transformer_growth.py).
 """
 
 from __future__ import annotations
