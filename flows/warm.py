@@ -11,6 +11,7 @@ from __future__ import annotations
 import array
 import contextlib
 import ctypes
+import gc
 import json
 import os
 import random
@@ -84,6 +85,8 @@ def serve(address: Path, load: Callable[[], object] | None = None) -> NoReturn:
     die_along()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # of a terminal; whoever asked for a program passes it on
     (load or _preload)()
+    gc.collect()
+    gc.freeze()  # else each fork, tidying up, would look at all that was imported, and copy it
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     address.unlink(missing_ok=True)
     with socket.socket(socket.AF_UNIX) as door:

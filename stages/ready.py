@@ -6,12 +6,14 @@ imported, and the stage itself says why.
 
 from __future__ import annotations
 
+import io
+
 from stages.core import machine, params, tracking
 from stages.core.errors import Refusal
 
 
 def load() -> None:
-    """Import the libraries of all families, in the environment that a stage makes for itself."""
+    """Import the libraries of all families and these, in the environment that a stage makes for itself."""
     import matplotlib.backends.backend_agg
     import matplotlib.figure
     import pyarrow.compute
@@ -25,7 +27,19 @@ def load() -> None:
     import torch.distributed
     import torch.nn.utils.parametrizations
     import torch.optim
+    import yaml
 
+    import stages.classic
+    import stages.corpora
+    import stages.energy
+    import stages.gan
+    import stages.nets
+    import stages.run
+    import stages.text
+    import stages.vae
+    import stages.words
+
+    matplotlib.figure.Figure(layout="constrained").add_subplot().figure.savefig(io.BytesIO())  # finds the fonts
     tracking.load()
 
 
