@@ -50,6 +50,6 @@ def _shown(term: Fraction) -> str:
     """A term as it is, or as a decimal number where it is long."""
     import mpmath
 
-    if max(term.numerator.bit_length(), term.denominator.bit_length()) <= WHOLE:
-        return str(term)
-    return f"{mpmath.nstr(mpmath.mpf(term.numerator) / term.denominator, 15)}..."
+    from stages.classic.recurrences.quadratic import bits, real
+
+    return str(term) if bits(term) <= WHOLE else f"{mpmath.nstr(real(term), 15)}..."

@@ -12,7 +12,7 @@ a hidden topic every mixer that lets tokens meet is within 5 points of attention
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -24,7 +24,7 @@ from stages.core.errors import Refusal
 from stages.core.params import Choices, choose, typed
 from stages.core.systems import Findings, Inputs
 from stages.core.targets import Target, judged
-from stages.nets import images, sequences, trials
+from stages.nets import sequences, trials
 from stages.nets.mixers import Block, Settings
 from stages.nets.threads import one_thread
 from stages.nets.trials import Conditions, Contestant, Task
@@ -84,10 +84,10 @@ def pixels(folder: Path, device: torch.device) -> Reading:
 
 
 def _pictured(folder: Path, device: torch.device, cut: Callable[[torch.Tensor], torch.Tensor]) -> Reading:
-    data = images.load(folder, device)
-    _, length, numbers = cut(data.test[:1]).shape
-    task = Task(data.train, data.train_labels, data.test, data.test_labels, prepare=lambda x: cut(images.unit(x)))
-    return Reading(task, length, data.classes, partial(nn.Linear, numbers))
+    task = trials.pictures(folder, device)
+    _, length, numbers = cut(task.test[:1]).shape
+    cut_up = replace(task, prepare=lambda x: cut(task.prepare(x)))
+    return Reading(cut_up, length, task.classes, partial(nn.Linear, numbers))
 
 
 def symbols(folder: Path, device: torch.device) -> Reading:

@@ -65,7 +65,7 @@ def cnn(how: Classifier, image: Image, classes: int) -> nn.Module:
     """Two convolutions a block, halved between blocks."""
     layers: list[nn.Module] = []
     for a, b in pairwise((image[0], *how.widths)):
-        layers += [] if a == image[0] and not layers else [nn.MaxPool2d(2)]
+        layers += [nn.MaxPool2d(2)] if layers else []
         layers += [_conv(a, b), nn.BatchNorm2d(b), nn.ReLU(), _conv(b, b), nn.BatchNorm2d(b), nn.ReLU()]
     pooled = [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Dropout(how.dropout)]
     return nn.Sequential(*layers, *pooled, nn.Linear(how.widths[-1], classes))

@@ -4,7 +4,6 @@ import os
 import subprocess
 import sys
 import textwrap
-from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from benchmarks.bench_optimisers import peak
 from stages.core.errors import Refusal
 from stages.nets import contrast
 from stages.nets.contrast import LOSSES, info_nce, joint, symmetric
@@ -318,8 +318,6 @@ def test_a_batch_16_times_larger_has_the_same_peak_memory():
 
 def _peak(name):
     """Bytes alive at most during a step, by torch's profiler: those that begin before it, weights, left out."""
-    from torch.profiler import ProfilerActivity, profile
-
     how, n = name.split()
     torch.manual_seed(0)
     layer = nn.TransformerEncoderLayer(64, 4, 128, dropout=0.1, batch_first=True)
@@ -329,11 +327,8 @@ def _peak(name):
     inputs = [torch.randn(int(n), 32, 64) for _ in range(2)]
     for weight in net.parameters():
         weight.grad = torch.zeros_like(weight)
-    with nullcontext() if how == "none" else profile(activities=[ProfilerActivity.CPU], profile_memory=True) as seen:
-        plain([net, net], inputs, NCE, int(n)) if how == "plain" else cached_step([net, net], inputs, NCE, 32)
-    alive = most = 0
-    for event in seen.profiler.kineto_results.events():
-        if event.name() == "[memory]":
-            alive += event.nbytes()
-            most = max(most, alive)
-    return most
+    step = {
+        "plain": lambda: plain([net, net], inputs, NCE, int(n)),
+        "cached": lambda: cached_step([net, net], inputs, NCE, 32),
+    }
+    return peak(step[how])

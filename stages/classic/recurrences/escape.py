@@ -18,7 +18,7 @@ from math import log10
 
 import mpmath
 
-from stages.classic.recurrences.quadratic import Recurrence
+from stages.classic.recurrences.quadratic import Recurrence, real
 
 STEPS = 2000  # that an orbit is followed to see whether it escapes
 SURE = Fraction(1, 4)  # a gap from which on all later ones are smaller, and of the same sign
@@ -44,7 +44,7 @@ def escapes(recurrence: Recurrence) -> int | None:
         return None
     far = (1 + (1 + 4 * abs(float(c))) ** 0.5) / 2
     with mpmath.workdps(60 + int(STEPS * log10(2 * far))):  # an error grows by 2 |y| a step
-        point, number = _real(y), _real(c)
+        point, number = real(y), real(c)
         far = (1 + mpmath.sqrt(1 + 4 * abs(number))) / 2
         for n in range(STEPS):
             if point > far:
@@ -56,8 +56,9 @@ def escapes(recurrence: Recurrence) -> int | None:
 def constant(recurrence: Recurrence, begin: int, digits: int) -> mpmath.mpf:
     """k to `digits` significant digits, as the limit of y_n^(2^-n), for an orbit that has escaped at `begin`."""
     with mpmath.workdps(digits + 15):
-        c, n = _real(recurrence.c), begin
-        y = _real(recurrence.normal(recurrence.term(begin)) if begin < 8 else _later(recurrence, begin, digits))
+        c, n = real(recurrence.c), begin
+        exact = begin < 8  # beyond, the numbers of the exact orbit grow too long
+        y = real(recurrence.normal(recurrence.term(begin))) if exact else _later(recurrence, begin, digits)
         while abs(c) > mpmath.mpf(10) ** (-digits - 10) * y * y:
             y, n = y * y + c, n + 1
         for _ in range(n):  # roots are cheap, logarithms of thousands of digits are not
@@ -70,7 +71,7 @@ def _later(recurrence: Recurrence, begin: int, digits: int) -> mpmath.mpf:
     c, y = recurrence.c, recurrence.normal(recurrence.start)
     far = 4 * (1 + abs(c) + abs(y))
     with mpmath.workdps(digits + 30 + int(begin * log10(far))):
-        point, number = _real(y), _real(c)
+        point, number = real(y), real(c)
         for _ in range(begin):
             point = point * point + number
         return point
@@ -87,7 +88,7 @@ def gaps(recurrence: Recurrence, k: mpmath.mpf, terms: int, digits: int) -> list
     found, all_terms = [], recurrence.terms()
     with mpmath.workdps(digits):
         for n in range(terms):
-            found.append((k ** (2**n) - _real(recurrence.B) / 2) / _real(recurrence.A) - _real(next(all_terms)))
+            found.append((k ** (2**n) - real(recurrence.B) / 2) / real(recurrence.A) - real(next(all_terms)))
     return found
 
 
@@ -103,7 +104,7 @@ def rounded(recurrence: Recurrence, digits: int) -> Rounded | None:
     terms = begin + 2
     rough = constant(recurrence, begin, 30)
     with mpmath.workdps(30):
-        while _real(abs(recurrence.c)) / (2 * rough ** (2 ** (terms - 1)) * abs(_real(recurrence.A))) > _real(SURE) / 2:
+        while real(abs(recurrence.c)) / (2 * rough ** (2 ** (terms - 1)) * abs(real(recurrence.A))) > real(SURE) / 2:
             terms += 1
         size = float(mpmath.log10(max(rough, 2)))
     enough = max(digits, digits_needed(size, terms, "floor") + 10)
@@ -122,7 +123,3 @@ def rounded(recurrence: Recurrence, digits: int) -> Rounded | None:
 def _from(right: list[bool]) -> int:
     """The first place from which all are."""
     return next((n + 1 for n in reversed(range(len(right))) if not right[n]), 0)
-
-
-def _real(x: Fraction | mpmath.mpf) -> mpmath.mpf:
-    return mpmath.mpf(x.numerator) / x.denominator if isinstance(x, Fraction) else +x

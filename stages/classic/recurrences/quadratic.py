@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
 
+import mpmath
+
 from stages.core.errors import Refusal
 from stages.core.progress import say
 
@@ -111,6 +113,11 @@ class Recurrence:
 def bits(x: Fraction) -> int:
     """The length of the longer of numerator and denominator."""
     return max(abs(x.numerator).bit_length(), x.denominator.bit_length())
+
+
+def real(x: Fraction) -> mpmath.mpf:
+    """`x` to the working precision."""
+    return mpmath.mpf(x.numerator) / x.denominator
 
 
 def number(text: str | float | Fraction, name: str = "a number") -> Fraction:

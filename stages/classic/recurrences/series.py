@@ -19,7 +19,7 @@ from fractions import Fraction
 
 import mpmath
 
-from stages.classic.recurrences.quadratic import Recurrence
+from stages.classic.recurrences.quadratic import Recurrence, real
 
 NEAR = 0.05  # |z| over |r (1 - |r|)|, the size of f_1 / f_2, for which the series is summed
 GUARD = 15  # digits beyond those that are asked for
@@ -39,7 +39,7 @@ class Series:
 
 def fixed_points(c: Fraction) -> tuple[mpmath.mpf, mpmath.mpf]:
     """The larger and the smaller of the real p = p^2 + c; c is at most 1/4."""
-    root = mpmath.sqrt(1 - 4 * _real(c))
+    root = mpmath.sqrt(1 - 4 * real(c))
     return (1 + root) / 2, (1 - root) / 2
 
 
@@ -54,12 +54,12 @@ def poincare(recurrence: Recurrence, digits: int, terms: int) -> Series | None:
     y, first = recurrence.normal(recurrence.start), 0
     if y < recurrence.c:
         y, first = y * y + recurrence.c, 1
-    size = mpmath.log10(4 * max(1, abs(_real(recurrence.c)) + 1))
+    size = mpmath.log10(4 * max(1, abs(real(recurrence.c)) + 1))
     whole = digits + GUARD + int(terms * size)
     with mpmath.workdps(whole):
         p = fixed_points(recurrence.c)[0]
         r = 2 * p
-        a, z = _real(y) - p, mpmath.mpf(0)
+        a, z = real(y) - p, mpmath.mpf(0)
         steps = int(whole / mpmath.log10(r)) + 2
         for _ in range(steps):
             a = 2 * a / (r + mpmath.sqrt(r * r + 4 * a))
@@ -75,7 +75,7 @@ def koenigs(recurrence: Recurrence, digits: int) -> Series | None:
     whole = digits + 2 * GUARD
     with mpmath.workdps(whole):
         p = fixed_points(c)[1]
-        r, a = 2 * p, _real(recurrence.normal(recurrence.start)) - p
+        r, a = 2 * p, real(recurrence.normal(recurrence.start)) - p
         first = 0
         while abs(a) > _near(r):  # into the disc of the series
             a, first = r * a + a * a, first + 1
@@ -99,7 +99,7 @@ def value(series: Series, recurrence: Recurrence, n: int) -> mpmath.mpf:
         a = total(series.r, z)
         for _ in range(back):
             a = series.r * a + a * a
-        return (series.p + a - _real(recurrence.B) / 2) / _real(recurrence.A)
+        return (series.p + a - real(recurrence.B) / 2) / real(recurrence.A)
 
 
 def total(r: mpmath.mpf, z: mpmath.mpf) -> mpmath.mpf:
@@ -117,7 +117,3 @@ def total(r: mpmath.mpf, z: mpmath.mpf) -> mpmath.mpf:
 
 def _near(r: mpmath.mpf) -> mpmath.mpf:
     return NEAR * abs(r * (1 - abs(r)))
-
-
-def _real(x: Fraction) -> mpmath.mpf:
-    return mpmath.mpf(x.numerator) / x.denominator

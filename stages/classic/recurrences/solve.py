@@ -13,14 +13,13 @@ elementary functions; the rest is `none`. The number: of c = -1.7, 0.1, 1/4 and 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import TYPE_CHECKING
 
 import mpmath
 
 from stages.classic.recurrences import escape, series
 from stages.classic.recurrences.escape import Rounded
-from stages.classic.recurrences.quadratic import Recurrence
+from stages.classic.recurrences.quadratic import Recurrence, bits, real
 from stages.classic.recurrences.series import Series
 
 if TYPE_CHECKING:
@@ -92,16 +91,16 @@ def value(recurrence: Recurrence, solution: Solution, n: int, digits: int) -> mp
     """a_n by the formula of `solution`, to about `digits` digits after cancellation; exact where the kind is."""
     extra = int(n * mpmath.log10(4 * (2 + abs(recurrence.c)))) + 10
     if solution.kind in ("linear", "periodic"):
-        return _real(recurrence.term(n))
+        return real(recurrence.term(n))
     if solution.series:
         return series.value(solution.series, recurrence, n)
     if solution.rounded:
         rounding = {"floor": mpmath.floor, "ceiling": mpmath.ceil, "nearest": mpmath.nint}[solution.rounded.rounding]
         k = solution.rounded.k
         with mpmath.workdps(solution.rounded.digits):
-            return rounding((k ** (2**n) - _real(recurrence.B) / 2) / _real(recurrence.A))
+            return rounding((k ** (2**n) - real(recurrence.B) / 2) / real(recurrence.A))
     with mpmath.workdps(digits + extra):
-        y = _real(recurrence.normal(recurrence.start))
+        y = real(recurrence.normal(recurrence.start))
         if solution.kind == "power":
             found = y ** (2**n)
         elif abs(y) <= 2:
@@ -109,7 +108,7 @@ def value(recurrence: Recurrence, solution: Solution, n: int, digits: int) -> mp
         else:
             u = (y + mpmath.sign(y) * mpmath.sqrt(y * y - 4)) / 2
             found = u ** (2**n) + u ** (-(2**n))
-        return (found - _real(recurrence.B) / 2) / _real(recurrence.A)
+        return (found - real(recurrence.B) / 2) / real(recurrence.A)
 
 
 def off(recurrence: Recurrence, solution: Solution, terms: int, digits: int) -> float:
@@ -121,15 +120,15 @@ def off(recurrence: Recurrence, solution: Solution, terms: int, digits: int) -> 
     with mpmath.workdps(digits + 20 + int(terms * size)):
         worst, exact, a = mpmath.mpf(0), recurrence.start, None
         for n in range(terms):
-            true = _real(exact) if a is None else a
+            true = real(exact) if a is None else a
             if n >= solution.first:
                 worst = max(worst, abs(value(recurrence, solution, n, digits) - true) / max(1, abs(true)))
-            if a is None and max(exact.numerator.bit_length(), exact.denominator.bit_length()) > 10_000:
+            if a is None and bits(exact) > 10_000:
                 a = true
             if a is None:
                 exact = recurrence.step(exact)
             else:
-                a = (_real(recurrence.A) * a + _real(recurrence.B)) * a + _real(recurrence.C)
+                a = (real(recurrence.A) * a + real(recurrence.B)) * a + real(recurrence.C)
         return float(worst)
 
 
@@ -155,7 +154,3 @@ def _series(recurrence: Recurrence, found: Series, digits: int) -> str:
         f"a(n) = {_back(recurrence, f'p + F(r^{power} z)')} with F(r z) = r F(z) + F(z)^2, F(z) = z + ..., "
         f"p = {p}, r = {r}, z = {z}: no elementary function"
     )
-
-
-def _real(x: Fraction) -> mpmath.mpf:
-    return mpmath.mpf(x.numerator) / x.denominator

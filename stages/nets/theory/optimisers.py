@@ -30,7 +30,8 @@ from stages.nets.optimisers import (
 from stages.nets.optimisers import piecewise as schedule
 
 SIZE, STEPS, PARTS, RATE = 12, 10, 4, 0.01
-MAKERS: tuple[Callable[[nn.Module], torch.optim.Optimizer], ...] = (
+Make = Callable[[nn.Module], torch.optim.Optimizer]
+MAKERS: tuple[Make, ...] = (
     lambda net: torch.optim.SGD(net.parameters(), RATE),  # tells sums from means, which Adam hides
     lambda net: torch.optim.SGD(net.parameters(), RATE, momentum=0.9, nesterov=True),
     lambda net: torch.optim.RMSprop(net.parameters(), RATE),
@@ -72,43 +73,44 @@ def measure(seed: int) -> dict[str, float]:
     }
 
 
-def accumulated(make: Callable[[nn.Module], torch.optim.Optimizer], data: list[Batch], seed: int) -> float:
+def accumulated(make: Make, data: list[Batch], seed: int) -> float:
     """How far weights are from those of the large batch, after steps of PARTS micro-batches, dropout given."""
-    one, two = _net(seed), _net(seed)
-    large, small = make(one), Accumulate(make(two), PARTS)
-    for batch in data:
-        _gradient(one, batch)
-        large.step()
-        for part in zip(*(each.chunk(PARTS) for each in batch), strict=True):
-            _gradient(two, part)
-            small.step()
-    return _apart(one, two)
+    return _from_large(make, lambda net: Accumulate(make(net), PARTS), data, seed, [SIZE // PARTS] * PARTS)
 
 
 def uneven(data: list[Batch], seed: int, weighted: bool) -> float:
     """The same of micro-batches of 1, 8 and 3 samples, that count by their samples or alike."""
-    one, two = _net(seed), _net(seed)
-    large = torch.optim.SGD(one.parameters(), 0.1)
-    small = Accumulate(torch.optim.SGD(two.parameters(), 0.1), 3)
-    for batch in data:
-        _gradient(one, batch)
-        large.step()
-        for part in zip(*(each.split([1, 8, 3]) for each in batch), strict=True):
-            _gradient(two, part)
-            small.step(weight=len(part[0]) if weighted else 1)
-    return _apart(one, two)
+
+    def plain(net: nn.Module) -> torch.optim.Optimizer:
+        return torch.optim.SGD(net.parameters(), 0.1)
+
+    return _from_large(plain, lambda net: Accumulate(plain(net), 3), data, seed, [1, 8, 3], weighted)
 
 
 def tiger(data: list[Batch], seed: int) -> float:
     """How far Tiger with micro-steps of its own is from Tiger with the large batch."""
+
+    def made(net: nn.Module, k: int = 1) -> torch.optim.Optimizer:
+        return Tiger(groups(net), RATE, k=k)
+
+    return _from_large(made, lambda net: made(net, PARTS), data, seed, [SIZE // PARTS] * PARTS)
+
+
+def _from_large(
+    large: Make, small: Make, data: list[Batch], seed: int, sizes: list[int], weighted: bool = False
+) -> float:
+    """How far weights moved by `small`, by micro-batches of these `sizes`, are from those by `large`, by the whole."""
     one, two = _net(seed), _net(seed)
-    large, small = Tiger(groups(one), RATE), Tiger(groups(two), RATE, k=PARTS)
+    whole, parts = large(one), small(two)
     for batch in data:
         _gradient(one, batch)
-        large.step()
-        for part in zip(*(each.chunk(PARTS) for each in batch), strict=True):
+        whole.step()
+        for part in zip(*(each.split(sizes) for each in batch), strict=True):
             _gradient(two, part)
-            small.step()
+            if weighted:
+                parts.step(weight=len(part[0]))
+            else:
+                parts.step()
     return _apart(one, two)
 
 
