@@ -10,8 +10,8 @@ READY := .venv/.ready
 
 .PHONY: repro test lint check-real bench ui server worker clean-spool
 
-repro: $(READY)  ## run the whole graph, then show what came out
-	python -m flows.ahead stages.ready .venv/bin/python -m flows.quicker repro
+repro: $(READY)  ## bring the whole graph up to date, stages side by side, then show what came out
+	python -m flows.ahead stages.ready .venv/bin/python -m flows.beside
 	python -m stages.restored
 	python -m stages.report show
 

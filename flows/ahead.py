@@ -1,7 +1,7 @@
 """A command whose Python programs start at once: `python -m flows.ahead MODULE COMMAND [ARGUMENTS]`.
 
-`make repro` runs `dvc repro` so. A process beside it imports MODULE with all that hangs on it, and what the command
-starts as `python -m ...` is a fork of that, which saves each stage the seconds that torch and MLflow take to import.
+`make repro` runs the graph so. A process beside it imports MODULE with all that hangs on it, and DVC, and what the
+command starts as `python -m ...` is a fork of that, which saves each stage the seconds that torch and MLflow take.
 """
 
 from __future__ import annotations
@@ -26,8 +26,7 @@ def main(arguments: Sequence[str]) -> int:
     module, *command = arguments
     with tempfile.TemporaryDirectory(prefix="qujing-") as folder:
         address = Path(folder) / "warm"
-        load = partial(runpy.run_module, module)
-        forks = get_context("fork").Process(target=warm.serve, args=(address, load))
+        forks = get_context("fork").Process(target=warm.serve, args=(address, partial(runpy.run_module, module)))
         forks.start()
         path = os.pathsep.join([str(stand_in(Path(folder) / "bin")), os.environ["PATH"]])
         process = subprocess.Popen(command, env={**os.environ, warm.SOCKET: str(address), "PATH": path})

@@ -15,12 +15,9 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 from prefect.futures import PrefectFuture
 
-from flows import graph
+from flows import graph, local
 from flows.budget import Budget
 from flows.graph import Stage
-
-OUTCOMES = {"is cached": "restored", "didn't change": "up to date", "Running stage": "run"}
-"""What DVC prints of a stage, and what that means; the first that is found counts."""
 
 
 class Unreachable(Exception):
@@ -36,12 +33,8 @@ class Here:
 
     def __init__(self, root: Path, plan: list[Stage]) -> None:
         self.root, self.plan = root, plan
-        self._before = list(graph.entries(root / "dvc.lock"))
         self._budget = Budget()
-        for stage in plan:
-            if stage.always:
-                reproduce.fn(stage, root, self._budget)
-        self._stale = to_run(plan, graph.stale(root))
+        self._before, self._stale = local.begun(root, plan, lambda stage: reproduce.fn(stage, root, self._budget))
         self._futures: dict[str, PrefectFuture[str]] = {}
 
     def stands(self, stage: Stage) -> str | None:
@@ -92,10 +85,14 @@ def _may_heal(task: Any, run: Any, state: Any) -> bool:
 )
 def reproduce(stage: Stage, root: Path, budget: Budget) -> str:
     """Reproduce one stage in a process group of its own; returns what DVC did, raises where the stage failed."""
-    command = [sys.executable, "-m", "dvc", "--wait-for-lock", "repro", "--single-item", stage.name]
     with budget.taken(stage.meta.get("cores", 1), stage.meta.get("memory_gib", 1)):
         process = subprocess.Popen(
-            command, cwd=root, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+            local.command(stage),
+            cwd=root,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
         )
         with _lock:
             _running.add(process)
@@ -106,13 +103,4 @@ def reproduce(stage: Stage, root: Path, budget: Budget) -> str:
         print(printed, file=sys.stderr, flush=True)
         healing = f"exited with {os.EX_TEMPFAIL}" in printed
         raise (Unreachable if healing else RuntimeError)(graph.reason(printed))
-    return next((meaning for sign, meaning in OUTCOMES.items() if sign in printed), "run")
-
-
-def to_run(plan: list[Stage], changed: dict[str, Any]) -> set[str]:
-    """Stages that changed, and all that come after one of them: DVC skips those whose inputs turn out the same."""
-    found: set[str] = set()
-    for stage in plan:
-        if not stage.always and (stage.name in changed or found.intersection(stage.needs)):
-            found.add(stage.name)
-    return found
+    return local.outcome(printed)

@@ -8,9 +8,10 @@ import sys
 
 def say(sentence: str) -> None:
     """A line on standard error, and in the log of the flow run around it."""
-    from prefect.exceptions import MissingContextError
-    from prefect.logging import get_run_logger
-
     print(sentence, file=sys.stderr, flush=True)
-    with contextlib.suppress(MissingContextError):
-        get_run_logger().info(sentence)
+    if "prefect" in sys.modules:
+        from prefect.exceptions import MissingContextError
+        from prefect.logging import get_run_logger
+
+        with contextlib.suppress(MissingContextError):
+            get_run_logger().info(sentence)

@@ -22,8 +22,9 @@ from prefect.states import Completed, Failed, State
 
 from flows import branches, graph
 from flows.fleet import Fleet
-from flows.pipeline import Progress, drive, own_id
+from flows.pipeline import own_id
 from flows.pools import Pools, measured, where
+from flows.progress import Progress, drive
 from flows.refresh import metrics
 
 

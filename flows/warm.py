@@ -24,6 +24,7 @@ import sys
 import traceback
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -56,7 +57,7 @@ def run(
         )
         try:
             if forward:
-                _forward(process.send_signal)
+                _forward(partial(os.killpg, process.pid))
             return _shell_code(process.wait())
         finally:
             with contextlib.suppress(ProcessLookupError):
@@ -81,10 +82,11 @@ def _forward(send: Callable[[int], object]) -> None:
 
 
 def serve(address: Path, load: Callable[[], object] | None = None) -> NoReturn:
-    """Import what programs need (`load`, or else what a worker runs), then fork one for each request on `address`."""
+    """Import what programs need (`load`, or else Prefect) and DVC, then fork one for each request on `address`."""
     die_along()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # of a terminal; whoever asked for a program passes it on
-    (load or _preload)()
+    (load or _prefect)()
+    _dvc()
     gc.collect()
     gc.freeze()  # else each fork, tidying up, would look at all that was imported, and copy it
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
@@ -100,8 +102,8 @@ def serve(address: Path, load: Callable[[], object] | None = None) -> NoReturn:
                     os._exit(_attend(line))
 
 
-def _preload() -> None:
-    """Import what a worker runs, the S3 client where it is installed."""
+def _dvc() -> None:
+    """Import DVC, and the S3 client where it is installed."""
     import dulwich.client
     import dulwich.worktree
     import dvc.cachemgr
@@ -131,17 +133,21 @@ def _preload() -> None:
     import fsspec.implementations.memory
     import networkx
     import platformdirs
-    import prefect.artifacts
-    import prefect.events
-    import prefect.flow_engine
     import ruamel.yaml
     import scmrepo.git
-
-    import flows.stage
 
     with contextlib.suppress(ImportError):
         import dvc_s3
         import s3fs
+
+
+def _prefect() -> None:
+    """Import what a worker runs."""
+    import prefect.artifacts
+    import prefect.events
+    import prefect.flow_engine
+
+    import flows.stage
 
 
 def _attend(line: socket.socket) -> int:
@@ -170,7 +176,7 @@ def _attend(line: socket.socket) -> int:
         if line in ready:
             number = line.recv(1)
             told = not number
-            os.kill(program, number[0] if number else signal.SIGTERM)
+            _tell(program, number[0]) if number else os.kill(program, signal.SIGTERM)
         else:
             os.kill(program, signal.SIGKILL)
     _, status = os.waitpid(program, 0)
@@ -179,6 +185,14 @@ def _attend(line: socket.socket) -> int:
     with contextlib.suppress(OSError):
         line.send(bytes([_shell_code(os.waitstatus_to_exitcode(status))]))
     return 0
+
+
+def _tell(program: int, number: int) -> None:
+    """Send a signal to the program and to what it started, as a terminal does: DVC leaves SIGINT to its stage."""
+    try:
+        os.killpg(program, number)
+    except ProcessLookupError:  # not yet a session of its own
+        os.kill(program, number)
 
 
 def _become(request: dict[str, Any], fds: Sequence[int]) -> int:

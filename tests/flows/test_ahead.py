@@ -35,7 +35,7 @@ def started(folder, *command, module="heavy"):
 
 
 def test_programs_find_their_modules_imported_and_give_their_exit_code(tmp_path):
-    process = started(tmp_path, "sh", "-c", "sleep 1; python -m program 0 7")
+    process = started(tmp_path, "sh", "-c", "until [ -S $QUJING_WARM ]; do sleep 0.1; done; python -m program 0 7")
     out, _ = process.communicate(timeout=60)
     assert (out, process.returncode) == ("loaded\n", 7)
 

@@ -1,5 +1,6 @@
-"""The graph as Prefect tasks: the same lock as `dvc repro`, side by side, and on with it after an interruption."""
+"""The graph side by side, as Prefect tasks or not: the lock of `dvc repro`, and on with it after an interruption."""
 
+import os
 import shutil
 import signal
 import subprocess
@@ -14,9 +15,11 @@ from repository import environment, run
 
 from flows.budget import Budget
 from flows.graph import Stage, entries, write
-from flows.here import to_run
+from flows.local import to_run
 
 PIPELINE = [sys.executable, "-m", "flows.pipeline", "--here"]
+BESIDE = [sys.executable, "-m", "flows.ahead", "stages.ready", sys.executable, "-m", "flows.beside"]
+WAYS = pytest.mark.parametrize("way", [PIPELINE, BESIDE], ids=["prefect", "beside"])
 
 
 @pytest.fixture
@@ -36,32 +39,35 @@ def fresh(finished, tmp_path):
     return folder
 
 
-def test_the_lock_is_that_of_a_serial_run_and_a_second_run_dispatches_nothing(finished, fresh, quiet):
-    printed = run(fresh, *PIPELINE, **quiet)
+@WAYS
+def test_the_lock_is_that_of_a_serial_run_and_a_second_run_dispatches_nothing(finished, fresh, quiet, way):
+    printed = run(fresh, *way, **quiet)
     assert (fresh / "dvc.lock").read_bytes() == (finished / "dvc.lock").read_bytes()
     assert "train@new_words: run" in printed
     assert "7 stages, 0 of them not done" in printed
-    again = run(fresh, *PIPELINE, **quiet)
+    again = run(fresh, *way, **quiet)
     assert "train@new_words" not in again
 
 
-def test_interrupted_it_stops_its_stages_and_goes_on_from_there(finished, fresh, quiet):
-    process = subprocess.Popen(PIPELINE, cwd=fresh, env=environment(fresh, **quiet), start_new_session=True)
+@WAYS
+def test_interrupted_it_stops_its_stages_and_goes_on_from_there(finished, fresh, quiet, way):
+    process = subprocess.Popen(way, cwd=fresh, env=environment(fresh, **quiet), start_new_session=True)
     while not (fresh / "rounds/texts").exists():
         assert process.poll() is None
         time.sleep(0.1)
-    process.send_signal(signal.SIGINT)
-    assert process.wait(timeout=60) != 0
-    run(fresh, *PIPELINE, **quiet)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+    assert process.wait(timeout=60) == 130
+    run(fresh, *way, **quiet)
     assert (fresh / "dvc.lock").read_bytes() == (finished / "dvc.lock").read_bytes()
 
 
-def test_a_failed_stage_stops_only_what_needs_it(small, quiet):
+@WAYS
+def test_a_failed_stage_stops_only_what_needs_it(small, quiet, way):
     text = (small / "params.yaml").read_text()
     text = text.replace("gold: gold.utf8", "gold: none.utf8").replace("shortest: 2", "shortest: 3")
     (small / "params.yaml").write_text(text)
     with pytest.raises(AssertionError) as failure:
-        run(small, *PIPELINE, **quiet)
+        run(small, *way, **quiet)
     printed = str(failure.value)
     assert "preprocess@gold: rounds/texts/files holds no file named none.utf8: mend the name in params.yaml" in printed
     assert "preprocess@texts: run" in printed
