@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from scipy import special
 
-from stages.classic.hmm import system, words
+from stages.classic.hmm import lexicon, system, words
+from stages.classic.hmm.lexicon import Lexicon
 from stages.classic.hmm.model import HMM, likelihood, viterbi
 from stages.classic.hmm.words import B, E, M, S
 from stages.core import tables
@@ -108,7 +109,7 @@ def test_a_dictionary_alone_cuts_the_article_s_samples():
     counts = {"今天": 100, "天气": 60, "不错": 50, "一个": 200, "好": 80, "是": 300, "孩子": 90, "李": 5, "想": 40}
     counts |= {"小明": 9, "硕士": 20, "毕业": 30, "于": 80, "中国": 150, "科学院": 12, "计算": 40, "所": 60, "思想": 30}
     tagger = words.dictionary(counts)
-    assert tagger.cut(["今天天气不错"]) == [["今天", "天气", "不错"]]
+    assert words.cut(tagger.starts, ["今天天气不错"]) == [["今天", "天气", "不错"]]
     expected = np.log((counts["好"] + 1) / sum(counts[word] for word in counts if len(word) == 1))
     place = words.numbered(np.array([ord("好")]), tagger.characters)[0]
     assert tagger.model.emission[S, place] == pytest.approx(expected)
@@ -119,9 +120,45 @@ def test_any_text_is_cut_into_itself(way):
     text = words.read(LEARN)
     tagger = words.dictionary({"小明": 3}) if way == "dictionary" else words.WAYS[way](text)
     lines = ["", "学", "我们在中国学习", "abc 123 𠮷😀", "\ud800", "繁體字也行" * 500]
-    for line, cut in zip(lines, tagger.cut(lines), strict=True):
+    for line, cut in zip(lines, words.cut(tagger.starts, lines), strict=True):
         assert "".join(cut) == line
         assert "" not in cut
+
+
+def cuts(text):
+    """All ways to cut a text."""
+    for bits in itertools.product((True, False), repeat=len(text) - 1):
+        yield [True, *bits]
+
+
+def test_lists_cut_as_all_cuts_and_hands_would():
+    """The unigram model against every cut there is; forward matching against a loop."""
+    counts = {"甲": 5, "乙": 3, "甲乙": 4, "乙丙": 9, "丙丁": 2, "丁": 1, "甲乙丙": 2, "丁戊己庚": 7}
+    held, total = Lexicon.of(counts), sum(counts.values())
+    chance = np.random.default_rng(0)
+    lines = ["".join(chance.choice(list("甲乙丙丁戊己庚x"), size=chance.integers(0, 9))) for _ in range(60)]
+    lines += ["甲乙丙", "丁戊己庚", ""]
+
+    def worth(starts, line):
+        at = [*np.flatnonzero(starts), len(line)]
+        parts = [line[a:b] for a, b in itertools.pairwise(at)]
+        logs = [np.log(counts[w] / total) if w in counts else held.unknown for w in parts]
+        return sum(logs) if all(w in counts or len(w) == 1 for w in parts) else -np.inf
+
+    text, lengths = words.encoded(lines)
+    ends = np.cumsum(lengths)
+    best, greedy = (way(held, text, lengths) for way in (lexicon.unigram, lexicon.forward_match))
+    for line, end in zip(lines, ends, strict=True):
+        if line:
+            mine = worth(best[end - len(line) : end], line)
+            assert mine == pytest.approx(max(worth(np.array(cut), line) for cut in cuts(line)))
+            at, expected = 0, np.zeros(len(line), bool)
+            while at < len(line):
+                expected[at] = True
+                at += max([k for k in range(1, 5) if line[at : at + k] in counts and at + k <= len(line)], default=1)
+            assert (greedy[end - len(line) : end] == expected).all()
+    with pytest.raises(Refusal, match="holds no word"):
+        Lexicon.of({"": 3, "甲": 0})
 
 
 def test_a_score_is_that_of_words_by_their_ends():
@@ -139,7 +176,7 @@ def test_the_stage_learns_and_is_judged_on_other_sentences(tmp_path):
     lexicon = ["我们", "学习", "计算所", "在", "中国", "的", "科研院", "毕业", "了", "老师"]
     sentences = [[lexicon[i] for i in chance.integers(10, size=chance.integers(2, 9))] for _ in range(400)]
     tables.write(pa.table({"words": sentences}), tmp_path / "data/gold.parquet")
-    kinds = ("dictionary", "independent", "first_order", "second_order")
+    kinds = ("dictionary", "independent", "first_order", "second_order", "forward_match", "unigram")
     system.train(Inputs(input=tmp_path / "data"), system.Segmenters(kinds), tmp_path / "model")
     target = Target("first_order.f1", "F1", "at least", 0.999)
     found = system.evaluate(tmp_path / "model", Inputs(), system.EvaluateSegmenters("made", (target,), 3))
@@ -181,6 +218,10 @@ def test_a_newspaper_teaches_the_words_of_another_day():
     taggers = {kind: way(words.read(learn)) for kind, way in words.WAYS.items()}
     taggers["dictionary"] = words.dictionary(Counter(word for sentence in learn for word in sentence))
     found = {kind: words.score(gold, tagger.starts(text.characters, text.lengths)) for kind, tagger in taggers.items()}
+    listed = Lexicon.of(Counter(word for sentence in learn for word in sentence))
+    for kind, way in system.LISTED.items():
+        found[kind] = words.score(gold, way(listed, text.characters, text.lengths))
     print({kind: round(scored.f1, 4) for kind, scored in found.items()})
     assert found["first_order"].f1 >= 0.80
-    assert found["independent"].f1 < found["dictionary"].f1 < found["first_order"].f1
+    order = ("independent", "dictionary", "first_order", "forward_match", "unigram")
+    assert all(found[a].f1 < found[b].f1 for a, b in itertools.pairwise(order))

@@ -8,17 +8,19 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from stages.classic.hmm import words
+from stages.classic.hmm import lexicon, words
+from stages.classic.hmm.lexicon import Lexicon
 from stages.classic.hmm.model import HMM
-from stages.classic.hmm.words import E, M, S, Tagger
+from stages.classic.hmm.words import E, M, S, Starts, Tagger
 from stages.core import files, tables
 from stages.core.errors import Refusal
-from stages.core.params import choose
+from stages.core.params import Choices, choose
 from stages.core.systems import Findings, Inputs
 from stages.core.targets import Target, judged
 
@@ -27,13 +29,15 @@ if TYPE_CHECKING:
 
 ARCHIVE = 3922
 DICTIONARY = "dictionary"
+LISTED: Choices = {"forward_match": lexicon.forward_match, "unigram": lexicon.unigram}
+"""What a list of words with counts does without tags."""
 
 
 @dataclass(frozen=True)
 class Segmenters:
     """Params of the models."""
 
-    kinds: tuple[str, ...]  # `dictionary`, and of words.WAYS
+    kinds: tuple[str, ...]  # `dictionary`, of words.WAYS, and of LISTED
 
 
 @dataclass(frozen=True)
@@ -56,19 +60,20 @@ def train(inputs: Inputs, params: Segmenters, out: Path) -> Findings:
         learn, test = gold[::2], gold[1::2]
     if not test:
         raise Refusal(f"{inputs.input} has {len(gold)} sentences: too few to learn from and to judge by")
-    text = words.read(learn)
+    text, counts = words.read(learn), Counter(word for sentence in learn for word in sentence if word)
     out.mkdir(parents=True)
     for kind in params.kinds:
-        if kind == DICTIONARY:
-            tagger = words.dictionary(Counter(word for sentence in learn for word in sentence))
-        else:
-            tagger = choose(words.WAYS, kind, "kinds")(text)
+        if kind in LISTED:
+            continue  # needs the counts alone
+        tagger = words.dictionary(counts) if kind == DICTIONARY else choose(words.WAYS, kind, "kinds")(text)
         arrays = {name: getattr(tagger.model, name) for name in ("start", "transition", "emission", "end")}
         arrays["characters"] = tagger.characters.astype(np.int64)
         whole = {name: np.ascontiguousarray(array) for name, array in arrays.items()}  # views are saved as garbage
         save_file(whole, out / f"{kind}.safetensors")
     import pyarrow as pa
 
+    listed = sorted(counts)
+    tables.write(pa.table({"word": listed, "count": [counts[word] for word in listed]}), out / "words.parquet")
     tables.write(pa.table({"words": test}), out / "test.parquet")
     files.write_json({"kinds": list(params.kinds), "characters": len(text.characters)}, out / "model.json")
     return Findings(metrics={"characters": float(len(text.characters))})
@@ -85,6 +90,15 @@ def load(model: Path, kind: str) -> Tagger:
     return Tagger(HMM(*(held[name] for name in ("start", "transition", "emission", "end"))), held["characters"])
 
 
+def cutter(model: Path, kind: str) -> Starts:
+    """What tells where words begin, of that kind, from the folder `model`."""
+    if kind not in LISTED:
+        return load(model, kind).starts
+    table = tables.read(model / "words.parquet")
+    held = Lexicon.of(dict(zip(table["word"].to_pylist(), table["count"].to_pylist(), strict=True)))
+    return partial(choose(LISTED, kind, "kinds"), held)
+
+
 def evaluate(model: Path, inputs: Inputs, params: EvaluateSegmenters) -> Findings:
     """Recall, precision and F1 of each kind, and the share of tags that follow one another as they may."""
     import pyarrow as pa
@@ -94,11 +108,12 @@ def evaluate(model: Path, inputs: Inputs, params: EvaluateSegmenters) -> Finding
     true = (text.tags == S) | (text.tags == words.B)
     found, shown = {}, {"gold": gold[: params.shown]}
     for kind in files.read_json(model / "model.json")["kinds"]:
-        tagger = load(model, kind)
-        cut = words.score(true, tagger.starts(text.characters, text.lengths))
+        starts = cutter(model, kind)
+        cut = words.score(true, starts(text.characters, text.lengths))
         found |= {f"{kind}.recall": cut.recall, f"{kind}.precision": cut.precision, f"{kind}.f1": cut.f1}
-        found[f"{kind}.legal"] = legal(tagger, text)
-        shown[kind] = tagger.cut(["".join(sentence) for sentence in gold[: params.shown]])
+        if kind not in LISTED:
+            found[f"{kind}.legal"] = legal(load(model, kind), text)
+        shown[kind] = words.cut(starts, ["".join(sentence) for sentence in gold[: params.shown]])
     cuts = {kind: [" ".join(sentence) for sentence in sentences] for kind, sentences in shown.items()}
     claims = judged({0: found}, params.targets, ARCHIVE, params.data)
     return Findings(found, claims, {"cuts": pa.table(cuts)}, {"f1": _figure(found)})

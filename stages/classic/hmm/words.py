@@ -14,7 +14,7 @@ text's own. Half a million characters a second and core, and more.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -55,15 +55,20 @@ class Tagger:
         found[begins[lengths > 0]] = True
         return found
 
-    def cut(self, sentences: Sequence[str]) -> list[list[str]]:
-        """The words of each sentence."""
-        text, lengths = encoded(sentences)
-        starts = self.starts(text, lengths)
-        joined, ends, found = "".join(sentences), np.cumsum(lengths), []
-        for end, length in zip(ends.tolist(), lengths.tolist(), strict=True):
-            at = [*(np.flatnonzero(starts[end - length : end]) + end - length).tolist(), end]
-            found.append([joined[a:b] for a, b in pairwise(at)])
-        return found
+
+Starts = Callable[[np.ndarray, np.ndarray], np.ndarray]
+"""(code points [n], lengths of the sentences) -> whether a word begins at each, bool [n]."""
+
+
+def cut(starts: Starts, sentences: Sequence[str]) -> list[list[str]]:
+    """The words of each sentence."""
+    text, lengths = encoded(sentences)
+    begins = starts(text, lengths)
+    joined, ends, found = "".join(sentences), np.cumsum(lengths), []
+    for end, length in zip(ends.tolist(), lengths.tolist(), strict=True):
+        at = [*(np.flatnonzero(begins[end - length : end]) + end - length).tolist(), end]
+        found.append([joined[a:b] for a, b in pairwise(at)])
+    return found
 
 
 def encoded(sentences: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:

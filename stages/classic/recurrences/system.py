@@ -6,6 +6,7 @@ sequence, for which a_n = floor(E^(2^(n + 1)) + 1/2).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -108,8 +109,9 @@ def _row(recurrence: Recurrence, solution: Solution, params: Recurrences) -> dic
 
 def evaluate(model: Path, inputs: Inputs, params: EvaluateRecurrences) -> Findings:
     """Kinds against those that are expected, constants against those published, formulas against the terms."""
-    table = tables.read(model / "solutions.parquet")
-    rows = table.to_pylist()
+    import pyarrow as pa
+
+    rows = tables.read(model / "solutions.parquet").to_pylist()
     known = [row for row in rows if row["off"] is not None]
     worst = {
         kind: max(row["off"] for row in known if row["kind"] == kind) for kind in sorted({r["kind"] for r in known})
@@ -117,9 +119,16 @@ def evaluate(model: Path, inputs: Inputs, params: EvaluateRecurrences) -> Findin
     return Findings(
         metrics={"orbits": float(len(rows)), **{f"off.{kind}": value for kind, value in worst.items()}},
         claims=list(_claims(rows, worst, params)),
-        tables={"solutions": table},
+        tables={"solutions": pa.Table.from_pylist([_shown(row) for row in rows])},
         figures={"orbits": _figure(rows)},
     )
+
+
+def _shown(row: dict) -> dict:
+    """A row for people: constants to twelve digits."""
+    law = f"{row['A']} a^2 + {row['B']} a + {row['C']}, a0 = {row['start']}"
+    formula = re.sub(r"(\.\d{11})\d+", r"\1...", row["formula"])
+    return {"name": row["name"], "a'": law, "kind": row["kind"], "formula": formula, "off": row["off"]}
 
 
 def _claims(rows: list[dict], worst: dict[str, float], params: EvaluateRecurrences) -> Iterator[Claim]:
@@ -143,8 +152,11 @@ def _figure(rows: list[dict]) -> Figure:
     from matplotlib.figure import Figure
 
     kinds = list(dict.fromkeys(row["kind"] for row in rows))
-    figure = Figure(figsize=(2.4 * len(kinds), 2.4), layout="constrained")
-    for axes, kind in zip(figure.subplots(1, len(kinds), squeeze=False)[0], kinds, strict=True):
+    across = min(4, len(kinds))
+    down = -(-len(kinds) // across)
+    figure = Figure(figsize=(2.4 * across, 2.2 * down), layout="constrained")
+    for place, kind in enumerate(kinds, 1):
+        axes = figure.add_subplot(down, across, place)
         for row in rows:
             if row["kind"] == kind:
                 a, b, c, start = (float(number(row[key])) for key in ("A", "B", "C", "start"))

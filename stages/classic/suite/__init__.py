@@ -1,0 +1,1 @@
+"""Classical learners from scratch, and the protocol that compares them."""
