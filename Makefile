@@ -8,7 +8,7 @@ export QUJING_MIRROR ?= $(abspath $(wildcard ../shared/data))
 PYTHON ?= python3
 READY := .venv/.ready
 
-.PHONY: repro test lint check-real bench ui server worker clean-spool
+.PHONY: repro test lint check-real bench score-couplets ui server worker clean-spool
 
 repro: $(READY)  ## bring the whole graph up to date, stages side by side, then show what came out
 	python -m flows.ahead stages.ready .venv/bin/python -m flows.beside
@@ -40,7 +40,11 @@ bench: $(READY)  ## ratios against named peers
 	python -m benchmarks.bench_optimisers
 	python -m benchmarks.bench_blocks
 	python -m benchmarks.bench_logistic
+	python -m benchmarks.bench_couplets
 	python -m benchmarks.bench_dispatch
+
+score-couplets: $(READY)  ## score couplets nobody here has seen: make score-couplets IN=pairs.tsv OUT=scores
+	qujing couplet-score $(IN) $(OUT)
 
 ui: $(READY)  ## MLflow on 127.0.0.1:5000, and Prefect's pages where a server is configured
 	@test -z "$$PREFECT_API_URL" || echo "Prefect: $${PREFECT_API_URL%/api}"

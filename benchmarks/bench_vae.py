@@ -29,10 +29,10 @@ from torch import nn  # noqa: E402
 
 from stages.nets import networks  # noqa: E402
 from stages.nets.layers import Network  # noqa: E402
+from stages.nets.posteriors import Posterior  # noqa: E402
 from stages.nets.training import Watch  # noqa: E402
 from stages.vae import train  # noqa: E402
 from stages.vae.likelihoods import Likelihood  # noqa: E402
-from stages.vae.posteriors import Posterior  # noqa: E402
 from stages.vae.settings import Optimiser, Vae  # noqa: E402
 
 SHAPE, BATCH, LATENT = (1, 28, 28), 100, 16

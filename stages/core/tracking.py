@@ -117,6 +117,15 @@ def restored(experiment: str, name: str, made: str, metrics: Mapping[str, float]
     return True
 
 
+def pack(folder: Path, loader: str, column: str, out: Path) -> None:
+    """Make `out`, which `mlflow models serve` serves, of a model: `loader` reads it, and is given `column` of texts."""
+    import pandas as pd
+    from mlflow import models, pyfunc
+
+    asked = models.infer_signature(pd.DataFrame({column: ["text"]}), params={"best": 1})
+    pyfunc.save_model(out, loader_module=loader, data_path=str(folder), signature=asked, pip_requirements=["qujing"])
+
+
 def load() -> None:
     """Import what MLflow needs to open a database, which is most of the time that it takes."""
     import mlflow.artifacts

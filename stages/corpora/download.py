@@ -29,7 +29,7 @@ class Source:
     """One file: where it can be had, what it must be, and on what terms."""
 
     urls: tuple[str, ...]
-    sha256: str
+    sha256: str  # "" where nobody has told it: the file is taken as it comes, and its digest is told
     licence: str
     note: str = ""
 
@@ -71,8 +71,11 @@ def download(after: Path | None, params: Download, out: Path, spool: Path) -> Fi
             target = beside / "files" / name
             source = params.sources[name]
             mirror.copy(path, target, source.sha256) if url == "mirror" else shutil.move(path, target)
-            first, size = next(iter(source.urls), ""), target.stat().st_size
-            rows.append({"name": name, "url": first, "sha256": source.sha256, "bytes": size, "licence": source.licence})
+            first, size, digest = next(iter(source.urls), ""), target.stat().st_size, source.sha256
+            if not digest:
+                digest = _sha256(target).hexdigest()
+                progress.say(f"{name} was taken as it came; to be sure of it, write into params.yaml: sha256: {digest}")
+            rows.append({"name": name, "url": first, "sha256": digest, "bytes": size, "licence": source.licence})
         columns = tables.schema(
             name=(pa.string(), "file in the folder files"),
             url=(pa.string(), "its first address, empty for none"),
@@ -91,15 +94,16 @@ def download(after: Path | None, params: Download, out: Path, spool: Path) -> Fi
 def _check(name: str, source: Source) -> None:
     if Path(name).name != name:
         raise Refusal(f"source '{name}' must be a plain file name, without folders")
-    if len(source.sha256) != 64 or set(source.sha256) - set("0123456789abcdef"):
+    if source.sha256 and (len(source.sha256) != 64 or set(source.sha256) - set("0123456789abcdef")):
         raise Refusal(f"source {name}: sha256 is '{source.sha256}', but must be 64 digits 0-9a-f (see `sha256sum`)")
 
 
 def _obtain(name: str, source: Source, spool: Path) -> tuple[Path, str]:
     """Where the file with the right checksum now lies, and the address it came from."""
-    if found := mirror.find([name, *(url.rpartition("/")[2] for url in source.urls)], source.sha256):
+    names = [name, *(url.rpartition("/")[2] for url in source.urls)]
+    if source.sha256 and (found := mirror.find(names, source.sha256)):
         return found, "mirror"
-    partial = spool / f"{source.sha256}.partial"
+    partial = spool / f"{source.sha256 or name}.partial"
     note = partial.with_suffix(".from")
     reasons, gone = [], []
     try:
@@ -151,7 +155,7 @@ def _fetch(name: str, url: str, sha256: str, partial: Path) -> None:
         except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError) as error:
             last = _plainly(error)
         else:
-            if got == sha256:
+            if sha256 in (got, ""):
                 return
             files.remove(partial)
             if not held or restarted:

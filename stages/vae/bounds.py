@@ -19,8 +19,8 @@ from typing import Protocol
 
 import torch
 
-from stages.vae.codes import Code, Gaussian
-from stages.vae.posteriors import Head
+from stages.nets.codes import Code, Gaussian
+from stages.nets.posteriors import Head
 
 CELLS = 2**19
 """Pixels, or codes against codes, in memory at a time; a likelihood may hold 256 numbers of each."""

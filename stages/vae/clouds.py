@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from stages.vae.codes import Gaussian
-from stages.vae.posteriors import Head
+from stages.nets.codes import Gaussian
+from stages.nets.posteriors import Head
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -19,8 +19,8 @@ from stages.core.params import typed
 from stages.core.systems import Findings, Inputs
 from stages.core.targets import Target
 from stages.nets import curves, features, outliers, quality
+from stages.nets.codes import Gaussian
 from stages.vae import bounds, clouds, figures, probes
-from stages.vae.codes import Gaussian
 from stages.vae.model import Autoencoder, load
 from stages.vae.settings import Vae
 

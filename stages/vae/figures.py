@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import torch
 
 from stages.nets import images
+from stages.nets.codes import Gaussian
 from stages.vae import probes
-from stages.vae.codes import Gaussian
 from stages.vae.model import Autoencoder
 
 if TYPE_CHECKING:

@@ -28,13 +28,13 @@ from stages.core.params import typed
 from stages.core.systems import Findings, Inputs
 from stages.core.targets import Target
 from stages.nets import features, images, quality
+from stages.nets.codes import Gaussian
+from stages.nets.posteriors import Posterior
 from stages.nets.seeds import every_seed
 from stages.nets.threads import suited
 from stages.vae import bounds, clouds, probes
-from stages.vae.codes import Gaussian
 from stages.vae.evaluate import seen
 from stages.vae.model import Autoencoder, load
-from stages.vae.posteriors import Posterior
 from stages.vae.settings import Vae
 from stages.vae.train import build, learnt
 

@@ -27,14 +27,13 @@ from stages.core import devices, distributed
 from stages.core.errors import Refusal
 from stages.core.params import Choices, choose
 from stages.core.systems import Findings, Inputs
-from stages.nets import images
+from stages.nets import images, posteriors
+from stages.nets.codes import Code
 from stages.nets.layers import SMALLEST, Image
+from stages.nets.posteriors import Posterior
 from stages.nets.seeds import every_seed
 from stages.nets.threads import suited
 from stages.nets.training import History, Watch, differentiate, fit
-from stages.vae import posteriors
-from stages.vae.codes import Code
-from stages.vae.posteriors import Posterior
 
 SLOPE = 0.2  # of the encoder below 0
 

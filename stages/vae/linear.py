@@ -15,9 +15,10 @@ import numpy as np
 import torch
 from torch import nn
 
-from stages.vae import likelihoods, posteriors
-from stages.vae.codes import Code
-from stages.vae.posteriors import Posterior
+from stages.nets import posteriors
+from stages.nets.codes import Code
+from stages.nets.posteriors import Posterior
+from stages.vae import likelihoods
 
 
 class Linear(nn.Module):

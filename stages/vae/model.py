@@ -8,10 +8,10 @@ import torch
 from torch import nn
 
 from stages.core.params import Choices, choose
-from stages.nets import images, networks
+from stages.nets import images, networks, posteriors
+from stages.nets.codes import Code
 from stages.nets.layers import Image
-from stages.vae import likelihoods, posteriors
-from stages.vae.codes import Code
+from stages.vae import likelihoods
 from stages.vae.settings import Vae
 
 AT_ONCE = 500  # images, without gradients

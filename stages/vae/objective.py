@@ -17,7 +17,7 @@ import torch
 
 from stages.core.errors import Refusal
 from stages.core.params import Choices
-from stages.vae.codes import Code, Gaussian
+from stages.nets.codes import Code, Gaussian
 
 
 def kl(code: Code, free_bits: float) -> torch.Tensor:

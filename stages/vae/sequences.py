@@ -22,12 +22,13 @@ from torch import nn
 from stages.core import distributed
 from stages.core.errors import Refusal
 from stages.core.systems import Findings, Inputs
+from stages.nets import posteriors
+from stages.nets.codes import Code
+from stages.nets.posteriors import Posterior
 from stages.nets.seeds import every_seed
 from stages.nets.sequences import Sequences, load
 from stages.nets.threads import one_thread
-from stages.vae import posteriors, recurrent
-from stages.vae.codes import Code
-from stages.vae.posteriors import Posterior
+from stages.vae import recurrent
 from stages.vae.recurrent import Reader
 from stages.vae.settings import Fitting
 from stages.vae.train import learnt

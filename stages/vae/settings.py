@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from stages.nets.layers import Network
+from stages.nets.posteriors import Posterior
 from stages.nets.training import Watch
 from stages.vae.likelihoods import Likelihood
-from stages.vae.posteriors import Posterior
 
 
 @dataclass(frozen=True)

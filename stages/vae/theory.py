@@ -25,11 +25,12 @@ from scipy import integrate, linalg, special
 from stages.core import tables
 from stages.core.claims import Claim, check
 from stages.core.systems import Findings, Inputs
+from stages.nets import posteriors
+from stages.nets.posteriors import Posterior
 from stages.nets.threads import one_thread
-from stages.vae import bounds, posteriors
+from stages.nets.vmf import VonMisesFisher
+from stages.vae import bounds
 from stages.vae.linear import Linear, learn, principal
-from stages.vae.posteriors import Posterior
-from stages.vae.vmf import VonMisesFisher
 
 if TYPE_CHECKING:
     import pyarrow as pa

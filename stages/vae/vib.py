@@ -26,13 +26,12 @@ from torch.nn import functional
 from stages.core import distributed, files
 from stages.core.errors import Refusal
 from stages.core.systems import Findings, Inputs
-from stages.nets import images, networks
+from stages.nets import images, networks, posteriors
+from stages.nets.codes import Gaussian
 from stages.nets.layers import Image, Network
+from stages.nets.posteriors import Posterior
 from stages.nets.threads import suited
 from stages.nets.training import History, Watch, differentiate, fit
-from stages.vae import posteriors
-from stages.vae.codes import Gaussian
-from stages.vae.posteriors import Posterior
 
 
 @dataclass(frozen=True)

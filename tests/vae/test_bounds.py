@@ -6,9 +6,9 @@ from itertools import pairwise
 import pytest
 import torch
 
+from stages.nets.posteriors import Posterior, make
 from stages.vae import bounds
 from stages.vae.linear import Linear, principal
-from stages.vae.posteriors import Posterior, make
 
 
 def seeded(seed=0):

@@ -13,13 +13,13 @@ from stages.core.errors import Refusal
 from stages.core.systems import Inputs
 from stages.core.targets import Target
 from stages.nets import features, training
+from stages.nets.codes import Gaussian
 from stages.nets.features import Features
+from stages.nets.posteriors import Posterior, make
 from stages.nets.training import Watch
 from stages.vae import clouds, evaluate, geometry, train
-from stages.vae.codes import Gaussian
 from stages.vae.evaluate import EvaluateVae
 from stages.vae.geometry import EvaluateGeometry, Geometry
-from stages.vae.posteriors import Posterior, make
 
 TARGETS = (Target("coverage_gain", "more", "at least", -1),)
 HOW = EvaluateGeometry(7725, "two kinds", 64, ("vae", "autoencoder"), "cpu", TARGETS)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import distributions
 
 from stages.core.errors import Refusal
-from stages.vae.posteriors import POSTERIORS, Posterior, make
+from stages.nets.posteriors import POSTERIORS, Posterior, make
 from stages.vae.theory import divergence_off
 
 HOWS = {

@@ -12,7 +12,7 @@ from repository import ROOT
 from stages import run
 from stages.core import params
 from stages.core.systems import Inputs
-from stages.vae.posteriors import Posterior
+from stages.nets.posteriors import Posterior
 from stages.vae.settings import Optimiser
 
 STEPS = 3300  # 300 epochs

@@ -11,8 +11,8 @@ from repository import ROOT
 from stages import run
 from stages.core import params
 from stages.core.systems import Inputs
+from stages.nets.posteriors import Posterior
 from stages.nets.threads import one_thread
-from stages.vae.posteriors import Posterior
 from stages.vae.recurrent import Reader
 
 VALUES = params.load(ROOT / "params.yaml")

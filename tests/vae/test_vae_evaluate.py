@@ -11,10 +11,10 @@ from stages.core.systems import Inputs
 from stages.core.targets import Target
 from stages.nets import features
 from stages.nets.features import Features
+from stages.nets.posteriors import Posterior
 from stages.nets.training import Watch
 from stages.vae import evaluate, figures, model, probes, train
 from stages.vae.evaluate import EvaluateVae
-from stages.vae.posteriors import Posterior
 
 HOW = EvaluateVae(5343, "two kinds", 64, 4, 8, "cpu", (Target("fd", "like the data", "at most", 1e6),))
 

@@ -17,11 +17,11 @@ from stages.core import files, params
 from stages.core.errors import Refusal
 from stages.core.systems import Inputs
 from stages.nets import training
+from stages.nets.codes import Gaussian
+from stages.nets.posteriors import Posterior, make
 from stages.vae import objective, train
-from stages.vae.codes import Gaussian
 from stages.vae.likelihoods import Likelihood
 from stages.vae.model import BINARY
-from stages.vae.posteriors import Posterior, make
 from stages.vae.settings import Vae
 
 CPU = torch.device("cpu")
@@ -169,7 +169,7 @@ def test_batch_norm_sees_whole_batches_only(rows, pixels, monkeypatch):
 
 
 def test_a_bound_that_is_broken_ends_the_training(rows, pixels, monkeypatch):
-    monkeypatch.setattr("stages.vae.posteriors.Bn.bound", lambda self: torch.tensor(100.0))
+    monkeypatch.setattr("stages.nets.posteriors.Bn.bound", lambda self: torch.tensor(100.0))
     with pytest.raises(Refusal, match=r"diverged at step 0: slack is -"):
         learnt(rows["vae_bn"], pixels)
 

@@ -32,20 +32,20 @@ CELLS = 2**12
 class VonMisesFisher(nn.Module):
     """vMF(mu, kappa) in `d` dimensions for any mu; kappa is one number, fixed or learned (as its logarithm).
 
-    Raises `Refusal` for d below 2 or kappa not above 0.
+    kappa 0 is the uniform law. Raises `Refusal` for d below 2, kappa below 0, or a learned kappa that is 0.
     """
 
     def __init__(self, d: int, kappa: float, learned: bool = False) -> None:
         super().__init__()
         if d < 2:
             raise Refusal(f"a von Mises-Fisher law needs 2 dimensions or more, not {d}: raise `latent`")
-        if not kappa > 0:
-            raise Refusal(f"a von Mises-Fisher law needs kappa above 0, not {kappa}")
+        if not kappa >= 0 or (learned and kappa == 0):
+            raise Refusal(f"a von Mises-Fisher law needs kappa 0 or more, above 0 where it is learned, not {kappa}")
         self.d, self.learned = d, learned
         edges = torch.linspace(0, math.pi, CELLS + 1, dtype=torch.float64)
         self.register_buffer("edges", edges, persistent=False)
         self.register_buffer("middles", (edges[1:] + edges[:-1]) / 2, persistent=False)
-        self.log_kappa = nn.Parameter(torch.tensor(math.log(kappa), dtype=torch.float64), requires_grad=learned)
+        self.log_kappa = nn.Parameter(torch.tensor(kappa, dtype=torch.float64).log(), requires_grad=learned)
         with torch.no_grad():
             known = torch.stack([self._log_m(), self._mean_w()])
         self.register_buffer("known", None if learned else known, persistent=False)

@@ -16,7 +16,7 @@ from typing import Protocol
 import torch
 
 from stages.core import distributed
-from stages.vae.vmf import VonMisesFisher
+from stages.nets.vmf import VonMisesFisher
 
 
 class Code(Protocol):

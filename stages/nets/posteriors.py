@@ -27,8 +27,8 @@ from torch.nn import functional
 
 from stages.core.errors import Refusal
 from stages.core.params import Choices, choose
-from stages.vae.codes import Gaussian, Spherical
-from stages.vae.vmf import VonMisesFisher
+from stages.nets.codes import Gaussian, Spherical
+from stages.nets.vmf import VonMisesFisher
 
 LEAST = 1e-4
 """The variance that variant S adds."""

@@ -9,7 +9,7 @@ from scipy import stats
 from scipy.special import ive
 
 from stages.core.errors import Refusal
-from stages.vae.vmf import VonMisesFisher
+from stages.nets.vmf import VonMisesFisher
 
 LAWS = [(2, 5.0), (3, 1.0), (3, 20.0), (4, 20.0), (5, 2.0), (8, 20.0), (10, 50.0), (32, 80.0), (64, 100.0)]
 
@@ -121,7 +121,28 @@ def test_a_fixed_kappa_learns_nothing():
     assert not law.log_kappa.requires_grad
 
 
-@pytest.mark.parametrize(("d", "kappa"), [(1, 2.0), (3, 0.0), (3, -1.0), (3, math.nan)])
-def test_impossible_laws_are_refused(d, kappa):
-    with pytest.raises(Refusal, match=r"needs (2 dimensions|kappa above 0)"):
-        VonMisesFisher(d, kappa)
+@pytest.mark.parametrize("d", [2, 3, 16])
+def test_kappa_0_is_the_uniform_law(d):
+    law = VonMisesFisher(d, 0.0)
+    assert law.kl().item() == pytest.approx(0, abs=1e-12)
+    assert law.mean_w().item() == pytest.approx(0, abs=1e-12)
+    z = law.draw(torch.nn.functional.one_hot(torch.zeros(1, dtype=torch.long), d).float(), 20000, seeded())[:, 0]
+    assert z.mean(0).abs().max() < 5 / math.sqrt(20000 * d)
+    assert (z.norm(dim=-1) - 1).abs().max() < 1e-6
+
+
+@pytest.mark.parametrize("d", [2, 3, 16])
+def test_a_large_kappa_overflows_nowhere(d):
+    law = VonMisesFisher(d, 1e5)
+    mu = torch.nn.functional.normalize(torch.ones(1, d), dim=1)
+    z = law.draw(mu, 1000, seeded())[:, 0]
+    assert law.kl().isfinite()
+    assert 1 - (z @ mu[0]).mean().item() == pytest.approx((d - 1) / 2e5, rel=0.2)
+
+
+@pytest.mark.parametrize(
+    ("d", "kappa", "learned"), [(1, 2.0, False), (3, 0.0, True), (3, -1.0, False), (3, math.nan, False)]
+)
+def test_impossible_laws_are_refused(d, kappa, learned):
+    with pytest.raises(Refusal, match=r"needs (2 dimensions|kappa 0 or more)"):
+        VonMisesFisher(d, kappa, learned)

@@ -1,0 +1,29 @@
+"""The scores of the tasks as bars, beside the baselines and the article's."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from matplotlib.figure import Figure
+
+BARS = {"majority": "majority", "tfidf": "tf-idf, or a list", "ours": "ours", "article_roberta": "RoBERTa, article"}
+
+
+def figure(scores: pa.Table) -> Figure:
+    """A group of bars a task."""
+    from matplotlib.figure import Figure
+
+    drawn = Figure(figsize=(10, 3.2), layout="constrained")
+    axes = drawn.subplots()
+    places = np.arange(len(scores))
+    for i, (column, name) in enumerate(BARS.items()):
+        values = [value or 0.0 for value in scores[column].to_pylist()]
+        axes.bar(places + 0.2 * (i - 1.5), values, 0.2, label=name)
+    axes.set_xticks(places, scores["task"].to_pylist())
+    axes.set(ylabel="per cent", title="the article's are of CLUE's own test data")
+    axes.legend(fontsize="small", ncols=len(BARS), loc="upper center", bbox_to_anchor=(0.5, -0.12))
+    return drawn

@@ -1,0 +1,1 @@
+"""UniVAE: a variational autoencoder of sentences in one Transformer, with latents of several scales."""
