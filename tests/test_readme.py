@@ -12,6 +12,9 @@ import pytest
 import yaml
 from repository import environment
 
+from stages import run
+from stages.core import params
+from stages.core.systems import Inputs
 from stages.corpora.embedded import site
 from stages.report import picture
 
@@ -65,7 +68,32 @@ def test_the_commands_for_a_corpus_of_ones_own_work_in_an_empty_folder(tmp_path)
     assert (tmp_path / "triples.csv").stat().st_size > 0
 
 
-ELSEWHERE = (*OWN, "remote add", "prefect deployment")
+TALKING = [command for command in COMMANDS if "qujing couplet " in command or "stages.text.univae" in command]
+
+
+@pytest.fixture(scope="module")
+def hasty(tmp_path_factory):
+    """A folder with models of couplets and of sentences, of five steps each."""
+    folder = tmp_path_factory.mktemp("hasty")
+    (folder / ".venv").symlink_to(sys.prefix)
+    values = params.load(ROOT / "params.yaml")
+    for key in ("couplets", "univae"):
+        values["systems"][key]["train"] |= {"steps": 5, "warm_up": 1, "seeds": [0]}
+        row = run.read(values, "train", key)
+        corpus = run.read(values, "preprocess", Path(row.values["input"]).name)
+        corpus.function(None, corpus.settings, folder / "data" / key)
+        row.function(Inputs(input=folder / "data" / key), row.settings, folder / "models" / key)
+    return folder
+
+
+@pytest.mark.parametrize("command", TALKING)
+def test_what_was_trained_answers(hasty, command):
+    done = subprocess.run(shlex.split(command), cwd=hasty, env=environment(ROOT), capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert len(done.stdout.splitlines()) >= 3
+
+
+ELSEWHERE = (*OWN, *TALKING, "couplet", "remote add", "prefect deployment")
 """What is run above, or on the machines of tests/flows/test_machines.py."""
 
 

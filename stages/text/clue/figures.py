@@ -17,13 +17,14 @@ def figure(scores: pa.Table) -> Figure:
     """A group of bars a task."""
     from matplotlib.figure import Figure
 
-    drawn = Figure(figsize=(10, 3.2), layout="constrained")
+    drawn = Figure(figsize=(5.5, 1.2 + 0.45 * len(scores)), layout="constrained")
     axes = drawn.subplots()
     places = np.arange(len(scores))
     for i, (column, name) in enumerate(BARS.items()):
         values = [value or 0.0 for value in scores[column].to_pylist()]
-        axes.bar(places + 0.2 * (i - 1.5), values, 0.2, label=name)
-    axes.set_xticks(places, scores["task"].to_pylist())
-    axes.set(ylabel="per cent", title="the article's are of CLUE's own test data")
-    axes.legend(fontsize="small", ncols=len(BARS), loc="upper center", bbox_to_anchor=(0.5, -0.12))
+        axes.barh(places + 0.2 * (i - 1.5), values, 0.2, label=name)
+    axes.set_yticks(places, scores["task"].to_pylist())
+    axes.invert_yaxis()
+    axes.set(xlabel="per cent; the article's are of CLUE's own test data")
+    drawn.legend(fontsize="small", ncols=len(BARS), loc="outside upper center")
     return drawn

@@ -4,6 +4,8 @@ characters, exact     of test sentences that are read and written greedily; beam
                       0 for all latents
 nats                  of a test sentence given its latents, its KL beside it: the sum bounds -log p(x)
 swap                  of one latent between two questions of two factors (swap.py)
+chosen                the start (seed) whose exchanges part the factors best on training questions, and its exchanges
+                      on test questions: about every other start mixes the two
 samples               of the prior, at several temperatures of the writing
 """
 
@@ -23,6 +25,8 @@ from stages.nets.posteriors import Vmf
 from stages.text.univae import data, measures, swap
 from stages.text.univae.robot import Robot, opened
 from stages.text.univae.train import Loss
+
+FACTORS = ("topic", "pattern")
 
 
 @dataclass(frozen=True)
@@ -48,7 +52,7 @@ def evaluate(model: Path, inputs: Inputs, params: EvaluateUnivae) -> Findings:
     """
     device = devices.pick(params.device)
     train, test = data.load(inputs.truth, "train"), data.load(inputs.truth, "test")
-    rows, shown = {}, {}
+    rows, shown, apart = {}, {}, {}
     for seed in files.read_json(model / "model.json")["params"]["seeds"]:
         robot = opened(model, device, seed)
         chance = torch.Generator(device).manual_seed(params.seed)
@@ -63,10 +67,17 @@ def evaluate(model: Path, inputs: Inputs, params: EvaluateUnivae) -> Findings:
         if test.topics is not None:
             found, tables_of["swapped"] = moved(robot, train, test, latents, params)
             rows[seed] |= found
-        shown = shown or tables_of
+            every = max(1, len(train.texts) // params.sentences)
+            here = data.Sentences(*(column[::every] for column in (train.texts, train.topics, train.patterns)))
+            found, _ = moved(robot, test, here, robot.read(here.texts[: params.sentences]), params)
+            apart[seed] = min(found[f"most_changed_{factor}"] for factor in FACTORS)
+        shown[seed] = tables_of
+    chosen = max(shown, key=lambda seed: apart.get(seed, 0.0))  # of equals the first
+    for row in rows.values():
+        row |= {f"chosen_changed_{factor}": rows[chosen][f"most_changed_{factor}"] for factor in FACTORS if apart}
     claims = targets.judged(rows, params.targets, params.archive, params.data)
     history = tables.read(model / "history.parquet")
-    return Findings(targets.summary(rows), claims, shown, {"curves": curves.curves(history)})
+    return Findings(targets.summary(rows), claims, shown[chosen], {"curves": curves.curves(history)})
 
 
 def restored(
@@ -117,12 +128,15 @@ def between(robot: Robot, read: list[str], latents: torch.Tensor, params: Evalua
 
 
 def moved(
-    robot: Robot, train: data.Sentences, test: data.Sentences, latents: torch.Tensor, params: EvaluateUnivae
+    robot: Robot, other: data.Sentences, test: data.Sentences, latents: torch.Tensor, params: EvaluateUnivae
 ) -> tuple[dict[str, float], pa.Table]:
-    """The outcomes of exchanging each latent, as NAME_of_latent_m, and the largest share of each; and some."""
+    """The outcomes of exchanging each latent, as NAME_of_latent_m, and the largest share of each; and some.
+
+    `latents` are those of the first `sentences` of `test`; `other` are further questions that there are.
+    """
     part = data.Sentences(*(column[: params.sentences] for column in (test.texts, test.topics, test.patterns)))
     pairs = swap.pairs(part, params.samples, params.seed)
-    known = {x: (a, b) for s in (train, test) for x, a, b in zip(s.texts, s.topics, s.patterns, strict=True)}
+    known = {x: (a, b) for s in (other, test) for x, a, b in zip(s.texts, s.topics, s.patterns, strict=True)}
     columns, found, each = [], {}, []
     for m in range(latents.shape[1]):
         columns.append(robot.write(swap.exchanged(latents, pairs, m)))
