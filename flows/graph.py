@@ -6,10 +6,13 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping
+from copy import deepcopy
 from dataclasses import dataclass, field
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
+
+from flows.quicker import quicken
 
 
 class Refusal(Exception):
@@ -36,6 +39,7 @@ def stages(root: Path) -> list[Stage]:
     from dvc.repo import Repo
     from dvc.repo.reproduce import collect_stages, get_active_graph, plan_repro
 
+    quicken()  # else params.yaml is read anew for each stage
     with Repo(str(root)) as repo:
         graph = get_active_graph(repo.index.graph)
         plan = plan_repro(graph, collect_stages(repo, [str(root / "dvc.yaml")]))
@@ -49,7 +53,7 @@ def stages(root: Path) -> list[Stage]:
                 tuple(sorted(dep.def_path for dep in stage.deps if not isinstance(dep, ParamsDependency))),
                 tuple(sorted(out.def_path for out in stage.outs)),
                 {
-                    dep.def_path: dict(sorted(dep.get_hash().value.items()))
+                    dep.def_path: deepcopy(dict(sorted(dep.get_hash().value.items())))  # else YAML ties stages
                     for dep in sorted(stage.deps, key=attrgetter("def_path"))
                     if isinstance(dep, ParamsDependency)
                 },
@@ -67,8 +71,8 @@ def stale(root: Path) -> dict[str, Any]:
 
 
 def dvc(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run the dvc of this Python and catch what it prints."""
-    command = [sys.executable, "-m", "dvc", *arguments]
+    """Run the dvc of this Python, as flows.quicker has it, and catch what it prints."""
+    command = [sys.executable, "-m", "flows.quicker", *arguments]
     return subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
 
 
