@@ -6,7 +6,6 @@ inputs stand and cores and memory are free. Prefect has no part in it; dvc.lock 
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
@@ -16,7 +15,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from flows import graph, local
+from flows.budget import Budget
 from flows.graph import Stage
+from flows.local import Local
 from flows.progress import Progress, drive, stop
 from flows.saying import say
 
@@ -37,20 +38,14 @@ class Running:
     listener: threading.Thread = field(init=False)
 
 
-class Beside:
+class Beside(Local):
     """The place to run without Prefect: processes that are looked at now and then."""
 
     def __init__(self, root: Path, plan: list[Stage]) -> None:
-        self.root, self.plan = root, plan
-        self._cores = float(os.cpu_count() or 1)
-        self._gib = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+        self._budget = Budget()
         self._waiting: list[Stage] = []
         self._running: list[Running] = []
-        self._before, self._stale = local.begun(root, plan, self._alone)
-
-    def stands(self, stage: Stage) -> str | None:
-        """`up to date` where nothing before the stage changed."""
-        return None if stage.name in self._stale else "up to date"
+        super().__init__(root, plan, self._alone)
 
     def start(self, stage: Stage) -> None:
         """Run the stage after those that wait already, as soon as cores and memory are free."""
@@ -58,10 +53,11 @@ class Beside:
 
     def ended(self) -> Iterator[tuple[str, str, str]]:
         """The stages that ended since this was asked last, each with what became of it, and why it failed."""
-        while self._waiting and self._fits(self._waiting[0]):
+        while self._waiting and self._budget.take(*local.needs(self._waiting[0])):
             self._run(self._waiting.pop(0))
         for run in [run for run in self._running if run.process.poll() is not None]:
             self._running.remove(run)
+            self._budget.give(*local.needs(run.stage))
             yield run.stage.name, *self._told(run)
 
     def close(self, interrupted: bool) -> None:
@@ -71,8 +67,7 @@ class Beside:
                 run.process.send_signal(signal.SIGINT)
             for run in self._running:
                 run.process.wait()
-        lock = self.root / "dvc.lock"
-        graph.write(lock, graph.entries(lock), self._before, [stage.name for stage in self.plan])
+        self.order()
 
     def _alone(self, stage: Stage) -> None:
         self._run(stage)
@@ -81,12 +76,6 @@ class Beside:
         _, why = self._told(run)
         if why:
             raise graph.Refusal(f"{stage.name} failed: {why}")
-
-    def _fits(self, stage: Stage) -> bool:
-        """Whether the stage fits beside those that run; one that asks for more than there is, has the machine."""
-        cores, gib = (sum(_needs(run.stage)[i] for run in self._running) for i in range(2))
-        more = _needs(stage)
-        return not self._running or (cores + more[0] <= self._cores and gib + more[1] <= self._gib)
 
     def _run(self, stage: Stage) -> None:
         process = subprocess.Popen(
@@ -103,10 +92,6 @@ class Beside:
         run.listener.join()
         printed = "".join(run.printed)
         return ("failed", graph.reason(printed)) if run.process.returncode else (local.outcome(printed), "")
-
-
-def _needs(stage: Stage) -> tuple[float, float]:
-    return stage.meta.get("cores", 1), stage.meta.get("memory_gib", 1)
 
 
 def _listen(run: Running) -> None:

@@ -24,20 +24,36 @@ class Budget:
     @contextmanager
     def taken(self, cores: float, gib: float) -> Iterator[None]:
         """Hold `cores` and `gib` for the time of the block."""
-        need = [min(cores, self.cores), min(gib, self.gib)]
-        me = object()
+        need, me = self._need(cores, gib), object()
         with self._changed:
             self._waiting.append(me)
             self._changed.wait_for(lambda: self._waiting[0] is me and self._fits(need))
             self._waiting.pop(0)
-            self._free = [free - want for free, want in zip(self._free, need, strict=True)]
-            self._changed.notify_all()
+            self._hold(need)
         try:
             yield
         finally:
-            with self._changed:
-                self._free = [free + want for free, want in zip(self._free, need, strict=True)]
-                self._changed.notify_all()
+            self.give(cores, gib)
+
+    def take(self, cores: float, gib: float) -> bool:
+        """Hold so much until it is given back, if it is free and nobody waits for it."""
+        with self._changed:
+            fits = not self._waiting and self._fits(self._need(cores, gib))
+            if fits:
+                self._hold(self._need(cores, gib))
+            return fits
+
+    def give(self, cores: float, gib: float) -> None:
+        """Give back what was taken."""
+        with self._changed:
+            self._hold([-want for want in self._need(cores, gib)])
+
+    def _need(self, cores: float, gib: float) -> list[float]:
+        return [min(cores, self.cores), min(gib, self.gib)]
+
+    def _hold(self, need: list[float]) -> None:
+        self._free = [free - want for free, want in zip(self._free, need, strict=True)]
+        self._changed.notify_all()
 
     def _fits(self, need: list[float]) -> bool:
         return all(want <= free + 1e-9 for free, want in zip(self._free, need, strict=True))

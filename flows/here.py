@@ -18,6 +18,7 @@ from prefect.futures import PrefectFuture
 from flows import graph, local
 from flows.budget import Budget
 from flows.graph import Stage
+from flows.local import Local
 
 
 class Unreachable(Exception):
@@ -28,18 +29,13 @@ _running: set[subprocess.Popen[str]] = set()
 _lock = threading.Lock()
 
 
-class Here:
+class Here(Local):
     """The place to run where there is one machine. DVC itself finds what stands, and writes dvc.lock."""
 
     def __init__(self, root: Path, plan: list[Stage]) -> None:
-        self.root, self.plan = root, plan
         self._budget = Budget()
-        self._before, self._stale = local.begun(root, plan, lambda stage: reproduce.fn(stage, root, self._budget))
+        super().__init__(root, plan, lambda stage: reproduce.fn(stage, root, self._budget))
         self._futures: dict[str, PrefectFuture[str]] = {}
-
-    def stands(self, stage: Stage) -> str | None:
-        """`up to date` where nothing before the stage changed."""
-        return None if stage.name in self._stale else "up to date"
 
     def start(self, stage: Stage) -> None:
         """Run the stage as soon as cores and memory are free."""
@@ -66,8 +62,7 @@ class Here:
                     os.killpg(process.pid, signal.SIGINT)
                 for process in _running:
                     process.wait()
-        lock = self.root / "dvc.lock"
-        graph.write(lock, graph.entries(lock), self._before, [stage.name for stage in self.plan])
+        self.order()
 
 
 def _may_heal(task: Any, run: Any, state: Any) -> bool:
@@ -85,7 +80,7 @@ def _may_heal(task: Any, run: Any, state: Any) -> bool:
 )
 def reproduce(stage: Stage, root: Path, budget: Budget) -> str:
     """Reproduce one stage in a process group of its own; returns what DVC did, raises where the stage failed."""
-    with budget.taken(stage.meta.get("cores", 1), stage.meta.get("memory_gib", 1)):
+    with budget.taken(*local.needs(stage)):
         process = subprocess.Popen(
             local.command(stage),
             cwd=root,

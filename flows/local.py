@@ -25,13 +25,30 @@ def outcome(printed: str) -> str:
     return next((meaning for sign, meaning in OUTCOMES.items() if sign in printed), "run")
 
 
-def begun(root: Path, plan: list[Stage], run: Callable[[Stage], object]) -> tuple[list[str], set[str]]:
-    """Run what always runs; returns the stages that dvc.lock had before, and those that may have to run now."""
-    before = list(graph.entries(root / "dvc.lock"))
-    for stage in plan:
-        if stage.always:
-            run(stage)
-    return before, to_run(plan, graph.stale(root))
+def needs(stage: Stage) -> tuple[float, float]:
+    """Cores and GiB of memory that a stage asks for."""
+    return stage.meta.get("cores", 1), stage.meta.get("memory_gib", 1)
+
+
+class Local:
+    """The graph at `root` with what always runs run, by `run`: what stands, and its lock."""
+
+    def __init__(self, root: Path, plan: list[Stage], run: Callable[[Stage], object]) -> None:
+        self.root, self.plan = root, plan
+        self._before = list(graph.entries(root / "dvc.lock"))
+        for stage in plan:
+            if stage.always:
+                run(stage)
+        self._stale = to_run(plan, graph.stale(root))
+
+    def stands(self, stage: Stage) -> str | None:
+        """`up to date` where nothing before the stage changed."""
+        return None if stage.name in self._stale else "up to date"
+
+    def order(self) -> None:
+        """Bring dvc.lock into the order that `dvc repro` leaves."""
+        lock = self.root / "dvc.lock"
+        graph.write(lock, graph.entries(lock), self._before, [stage.name for stage in self.plan])
 
 
 def to_run(plan: list[Stage], changed: dict[str, Any]) -> set[str]:

@@ -14,7 +14,6 @@ from stages.core.params import typed
 from stages.core.systems import Inputs
 from stages.corpora.couplets.dataset import save
 from stages.corpora.couplets.lexicon import CoupletLexicon, couplet_lexicon
-from stages.nets import training
 from stages.text.couplet.batches import Buckets, by_length, chunks
 from stages.text.couplet.convolution import Gated
 from stages.text.couplet.likelihoods import chained, one_pass
@@ -144,24 +143,16 @@ def test_the_rate_rises_stays_and_falls():
     assert pace(99, replace(how, decay=0.0)) == 1
 
 
-def test_the_same_bytes_again_and_after_a_kill(data, tmp_path, monkeypatch):
-    monkeypatch.setattr(training, "BETWEEN_CHECKPOINTS", 0.0)
+def test_the_same_bytes_again_and_after_a_kill(data, tmp_path, killed):
     how = small(watch=replace(small().watch, every=10), network=replace(TINY, dropout=0.1))
 
     def weights(name, spool=None):
         train(Inputs(input=data, spool=spool), how, tmp_path / name)
         return (tmp_path / name / "seed_0.safetensors").read_bytes()
 
-    whole, real = weights("one"), training.Checkpoint.save
+    whole = weights("one")
     assert weights("two") == whole
-
-    def kill(self, tensors, values):
-        real(self, tensors, values)
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(training.Checkpoint, "save", kill)
-        weights("killed", tmp_path / "spool")
+    killed(lambda: weights("killed", tmp_path / "spool"))
     assert weights("killed", tmp_path / "spool") == whole
 
 

@@ -113,8 +113,7 @@ def test_it_learns_what_no_neighbour_tells(data, tmp_path):
     assert encoder(torch.from_numpy(vocabulary.rows(["赵说"], 6))).shape == (1, 6, 64)
 
 
-def test_the_same_bytes_again_and_after_a_kill(data, tmp_path, monkeypatch):
-    monkeypatch.setattr(training, "BETWEEN_CHECKPOINTS", 0.0)
+def test_the_same_bytes_again_and_after_a_kill(data, tmp_path, killed):
     how = small(steps=20, watch=training.Watch(10, 100, {}, 0))
     how = replace(how, encoder=replace(how.encoder, dropout=0.1))
 
@@ -124,15 +123,7 @@ def test_the_same_bytes_again_and_after_a_kill(data, tmp_path, monkeypatch):
 
     whole = weights("one")
     assert weights("two") == whole
-    real = training.Checkpoint.save
-
-    def kill(self, tensors, values):
-        real(self, tensors, values)
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(training.Checkpoint, "save", kill)
-        weights("killed", tmp_path / "spool")
+    killed(lambda: weights("killed", tmp_path / "spool"))
     assert weights("killed", tmp_path / "spool") == whole
 
 

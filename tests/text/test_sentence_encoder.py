@@ -14,7 +14,6 @@ from stages.core.errors import Refusal
 from stages.core.params import typed
 from stages.core.systems import Inputs
 from stages.corpora.pairs.dataset import save
-from stages.nets import training
 from stages.text.characters import FIRST, PAD, UNKNOWN, alphabet, numbered
 from stages.text.encoders import KINDS, Encoder, Reader
 from stages.text.sentence_encoder import SentenceEncoder, train
@@ -80,26 +79,14 @@ def test_it_learns_what_bags_of_characters_cannot_know(kind, data, tmp_path):
     assert found.tables["nearest"].num_rows == 6
 
 
-def test_the_same_bytes_again_and_after_a_kill(data, tmp_path, monkeypatch):
-    monkeypatch.setattr(training, "BETWEEN_CHECKPOINTS", 0.0)
-
+def test_the_same_bytes_again_and_after_a_kill(data, tmp_path, killed):
     def weights(name, spool=None, how=None):
         train(Inputs(input=data, spool=spool), how or small(steps=20), tmp_path / name)
         return (tmp_path / name / "seed_0.safetensors").read_bytes()
 
     whole = weights("one")
     assert weights("two") == whole
-    calls, real = [], training.Checkpoint.save
-
-    def kill(self, tensors, values):
-        real(self, tensors, values)
-        calls.append(values["done"])
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(training.Checkpoint, "save", kill)
-        weights("killed", tmp_path / "spool")
-    assert calls == [10]
+    assert killed(lambda: weights("killed", tmp_path / "spool")) == [10]
     assert weights("killed", tmp_path / "spool") == whole
     assert weights("other", how=small(steps=20, seeds=(0, 1))) == whole  # seeds do not touch each other
 

@@ -108,8 +108,7 @@ def test_the_command_prints_sentences(model, capsys):
     assert command.main(["--model", str(model / "none")]) == 1
 
 
-def test_the_same_bytes_again_and_after_a_kill(few, tmp_path, monkeypatch):
-    monkeypatch.setattr(training, "BETWEEN_CHECKPOINTS", 0.0)
+def test_the_same_bytes_again_and_after_a_kill(few, tmp_path, killed):
     how = small(steps=20, warm_up=5, watch=training.Watch(10, 1e4, {}, 0))
 
     def weights(name, spool=None, how=how):
@@ -118,15 +117,7 @@ def test_the_same_bytes_again_and_after_a_kill(few, tmp_path, monkeypatch):
 
     whole = weights("one")
     assert weights("two") == whole
-    real = training.Checkpoint.save
-
-    def kill(self, tensors, values):
-        real(self, tensors, values)
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(training.Checkpoint, "save", kill)
-        weights("killed", tmp_path / "spool")
+    killed(lambda: weights("killed", tmp_path / "spool"))
     assert weights("killed", tmp_path / "spool") == whole
 
 
