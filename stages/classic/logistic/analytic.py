@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
-from scipy import linalg, special
+from scipy import linalg, sparse, special
 
 from stages.core.errors import Refusal
 
@@ -98,9 +98,8 @@ class Statistics:
 
     def _block(self, x: np.ndarray, place: np.ndarray, weighted: np.ndarray) -> None:
         self.moments += x.T @ weighted
-        order = np.argsort(place, kind="stable")
-        present, starts = np.unique(place[order], return_index=True)
-        self.sums[present] += np.add.reduceat(weighted[order], starts, dtype=np.float64)
+        member = (np.ones(len(x), x.dtype), place, np.arange(len(x) + 1))  # one class a sample
+        self.sums += sparse.csr_array(member, shape=(len(x), len(self.classes))).T @ weighted
 
     def solve(self, shrinkage: Shrinkage = "auto", whitened: bool = False) -> Linear:
         """The classifier; `shrinkage` is ρ, 0 for the plain formula.
