@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from stages.cli.app import app, refusing, settings
+from stages.cli.app import app, refusing
 from stages.core.errors import Refusal
 from stages.core.progress import say
 
@@ -20,9 +20,10 @@ def restore(
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder to write; FOLDER_restored without.")] = None,
     rows: Annotated[int, typer.Option(help="Rows of the page; 0: from its shape.")] = 0,
     columns: Annotated[int, typer.Option(help="Columns of the page; 0: from its shape.")] = 0,
+    pages: Annotated[int, typer.Option(min=1, help="Pages whose strips are mixed.")] = 1,
     must: Pairs = None,
     cannot: Pairs = None,
-    model: Annotated[Path | None, typer.Option(help="A trained scorer (models/shreds); learned anew without.")] = None,
+    model: Annotated[Path | None, typer.Option(help="Folder of another scorer than ours, e.g. models/shreds.")] = None,
 ) -> None:
     """Put shredded paper together: order as CSV, page as PNG, a sheet of its doubtful joints, and a confidence.
 
@@ -32,9 +33,9 @@ def restore(
     from stages.classic.shreds.page import Asked
 
     with refusing():
-        asked = Asked(rows, columns, _pairs(must), _pairs(cannot))
+        asked = Asked(rows, columns, pages, _pairs(must), _pairs(cannot))
         target = out or Path(f"{folder.resolve().name}_restored")
-        told = command.restore(folder, target, asked, model, settings("systems", "train", "shreds"))
+        told = command.restore(folder, target, asked, model)
         say(f"{target}: {told['rows']} x {told['columns']}, confidence {told['confidence']}, {told['seconds']} s")
 
 

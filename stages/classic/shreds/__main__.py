@@ -7,9 +7,7 @@ import sys
 from pathlib import Path
 
 from stages.classic.shreds.command import restore
-from stages.classic.shreds.learned import Learning
 from stages.classic.shreds.page import Asked
-from stages.core import params
 from stages.core.errors import Refusal
 from stages.core.progress import say
 
@@ -21,17 +19,16 @@ def main() -> None:
     parser.add_argument("--out", "-o", type=Path, help="folder to write (FOLDER_restored)")
     parser.add_argument("--rows", type=int, default=0)
     parser.add_argument("--columns", type=int, default=0)
+    parser.add_argument("--pages", type=int, default=1, help="pages whose strips are mixed")
     pair = {"action": "append", "default": [], "nargs": 2, "metavar": ("LEFT", "RIGHT")}
     parser.add_argument("--must-link", help="pieces that are neighbours", **pair)
     parser.add_argument("--cannot-link", help="pieces that are not", **pair)
-    parser.add_argument("--model", type=Path, help="folder of a trained scorer (models/shreds)")
+    parser.add_argument("--model", type=Path, help="folder of another scorer than ours, e.g. models/shreds")
     given = parser.parse_args()
     must, cannot = (tuple((a, b) for a, b in pairs) for pairs in (given.must_link, given.cannot_link))
     out = given.out or Path(f"{given.folder.resolve().name}_restored")
     try:
-        values = params.load(Path(__file__).parents[3] / "params.yaml")
-        learning = params.typed(Learning, values["systems"]["shreds"]["train"], "systems.shreds.train")
-        told = restore(given.folder, out, Asked(given.rows, given.columns, must, cannot), given.model, learning)
+        told = restore(given.folder, out, Asked(given.rows, given.columns, given.pages, must, cannot), given.model)
     except Refusal as refusal:
         sys.exit(f"qujing: {refusal}")
     say(f"{out}: {told['rows']} x {told['columns']}, confidence {told['confidence']}, {told['seconds']} s")

@@ -6,16 +6,18 @@ import csv
 import time
 from pathlib import Path
 
+import numpy as np
+
 from stages.classic.shreds import learned, page, pieces, sheet
 from stages.classic.shreds.page import Asked, Restored
 from stages.core import files
 from stages.core.errors import Refusal
 
 
-def restore(folder: Path, out: Path, asked: Asked, model: Path | None, learning: learned.Learning) -> dict[str, object]:
+def restore(folder: Path, out: Path, asked: Asked, model: Path | None = None) -> dict[str, object]:
     """Write order, page, contact sheet and confidence of the pieces in `folder` into `out`; returns the last.
 
-    Strips need no model; for cross-cut pages that in the folder `model` is taken, or, without one, learned first.
+    Strips of one page need no model; for others that in the folder `model` is taken, without one `learned.SHIPPED`.
     Raises `Refusal` for what cannot be read or restored, and where `out` stands already.
     """
     from threadpoolctl import threadpool_limits
@@ -27,13 +29,13 @@ def restore(folder: Path, out: Path, asked: Asked, model: Path | None, learning:
     with threadpool_limits(1):  # small products: threads would only wait for each other
         scorer = None
         if page.shape(found, asked)[0] > 1:
-            scorer = learned.load(model) if model else learned.learn(learning)
+            scorer = learned.load(model or learned.SHIPPED)
         restored = page.restore(found, scorer, asked)
     seconds = time.perf_counter() - begun  # without pictures
     told = summary(found, restored, asked)
     with files.replacing(out) as beside:
         beside.mkdir()
-        _write(beside, found, restored)
+        _write(beside, found, restored, asked.pages)
         files.write_json(told, beside / "confidence.json")
     return told | {"seconds": round(seconds, 2)}
 
@@ -59,10 +61,19 @@ def summary(found: pieces.Pieces, restored: Restored, asked: Asked) -> dict[str,
     }
 
 
-def _write(out: Path, found: pieces.Pieces, restored: Restored) -> None:
+def _write(out: Path, found: pieces.Pieces, restored: Restored, pages: int) -> None:
     names = ("",) if len(restored.sides) == 1 else ("_1", "_2")
     for name, table in zip(names, restored.sides, strict=True):
         with (out / f"order{name}.csv").open("w", encoding="utf-8", newline="") as stream:
             csv.writer(stream, lineterminator="\n").writerows([[found.names[i] for i in row] for row in table])
-        sheet.picture(found, table).save(out / f"page{name}.png")
-    sheet.contact(found, restored).savefig(out / "contact.png", dpi=150, metadata={"Software": None})
+        for number, part in zip(_numbers(pages), np.split(table, pages), strict=True):
+            sheet.picture(found, part).save(out / f"page{name}{number}.png")
+    for k, number in enumerate(_numbers(pages)):
+        sides, sure = (tuple(np.split(side, pages)[k] for side in of) for of in (restored.sides, restored.sure))
+        figure = sheet.contact(found, Restored(sides, sure, restored.merged))
+        figure.savefig(out / f"contact{number}.png", dpi=150, metadata={"Software": None})
+
+
+def _numbers(pages: int) -> list[str]:
+    """What the names of the files of each page end in: nothing for one page."""
+    return [f"-{k + 1:0{len(str(pages))}d}" for k in range(pages)] if pages > 1 else [""]

@@ -1,56 +1,83 @@
-"""An edge cost learned from made pages: how much likelier two columns are as neighbours than by chance.
+"""An edge cost learned from made pages: that of a network, and the misfit of text lines.
 
-Pixels a of the right edge at height y (its last two columns, one pixel up and down) and pixels b of the left edge:
+Article: https://kexue.fm/archives/4100. With s(i, j) of stages/classic/shreds/network.py,
 
-    I(i, j) = sum_y log p(a_i[y], b_j[y]) / (p(a_i[y]) p(b_j[y]))        (pointwise mutual information)
+    P(j follows i) = softmax_j -w . (-s, misfit of the phases)        (conditional logit)
 
-counted over all neighbouring columns of made pages; p(a) p(b) are columns of the same height, not of the page at large,
-so that the lines and gaps which all pieces of a row share count for nothing. Those are features of their own, and
+makes one cost of both, E = -log P up to what is the same for all j: w has the highest likelihood on made pages that
+the network has not seen.
 
-    P(j follows i) = softmax_j -w . (-I, misfit of the phases, difference of the profiles)        (conditional logit)
-
-makes one cost of them, E = -log P up to what is the same for all j: w has the highest likelihood on made pages.
+`SHIPPED` is the scorer of params/gpu.yaml, row `shreds`, which learned for longer than the row of params.yaml, and from
+more fonts; its metadata names them. To make another: copy params/gpu.yaml over params.yaml, run the stage
+`train@shreds`, and copy models/shreds/scorer.safetensors beside this module.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from stages.classic.shreds import edges, lines, made
+from stages.classic.shreds import lines, made
 from stages.classic.shreds.pieces import Pieces
+from stages.core import files
 from stages.core.errors import Refusal
+from stages.core.progress import track
 
-LEVELS = (0.15, 0.5, 0.85)  # ink at which a pixel counts as darker
-CODES = 4 * 4 * 2 * 2  # of the pixel at the cut, the one behind it, above and below
-SHIFTS = 5  # columns of the same page that each column is held against
+if TYPE_CHECKING:
+    from stages.classic.shreds.network import Network
+
 MOST = 20.0  # of the misfit of phases, in squared errors of a pixel: a picture has none
-AROUND = np.ones(5) / 5  # pixels along the profile
+NAME = "scorer.safetensors"
+SHIPPED = Path(__file__).with_name(NAME)
+
+
+@dataclass(frozen=True)
+class Size:
+    """Params of the network: pixels on each side of a cut that it sees, channels, and numbers to every two pixels."""
+
+    columns: int
+    channels: int
+    codes: int
+
+
+@dataclass(frozen=True)
+class Training:
+    """Params of the training: a page a step, the rate of AdamW up over `warm_up` steps and down to 0."""
+
+    steps: int
+    rate: float
+    warm_up: int
+    device: str
+    bf16: bool
+    compile: bool
 
 
 @dataclass(frozen=True)
 class Learning:
-    """Params: how many made pages (halves of each script), cuts of each, pages cut up for w, and their seed."""
+    """Params: how many made pages (halves of each script) to learn from, how many more for w, and their seed."""
 
     pages: int
-    cuts: int
     sheets: int
     seed: int
+    network: Size
+    training: Training
 
 
 @dataclass(frozen=True)
 class Scorer:
-    """`right` and `down` [CODES, CODES]: I of one pixel at a vertical and at a level cut; `weights`: w."""
+    """The network, and `weights` w of what it says and of the misfit; `told`: its size, fonts, pages and steps."""
 
-    right: np.ndarray
-    down: np.ndarray
+    network: Network
     weights: np.ndarray
+    told: dict[str, object]
 
     def cost(self, pieces: Pieces) -> np.ndarray:
         """E of all pairs, [pieces, pieces]; the diagonal is infinite."""
-        found = np.tensordot(self.weights, features(pieces, self.right), 1)
+        found = np.tensordot(self.weights, features(pieces, self.network), 1)
         np.fill_diagonal(found, np.inf)
         return found
 
@@ -58,85 +85,76 @@ class Scorer:
         """Write `folder`/scorer.safetensors."""
         from safetensors.numpy import save_file
 
-        folder.mkdir(parents=True, exist_ok=True)
-        save_file({"right": self.right, "down": self.down, "weights": self.weights}, folder / "scorer.safetensors")
+        held = {name: value.numpy() for name, value in self.network.state_dict().items()}
+        with files.replacing(folder / NAME) as beside:
+            save_file({"w": self.weights, **held}, beside, {"told": json.dumps(self.told, sort_keys=True)})
 
 
-def load(folder: Path) -> Scorer:
-    """The scorer saved in `folder`; raises `Refusal` where there is none."""
-    from safetensors.numpy import load_file
+def load(path: Path) -> Scorer:
+    """The scorer saved at `path`, a file or the folder of one; raises `Refusal` where there is none."""
+    from safetensors import SafetensorError, safe_open
 
-    path = Path(folder) / "scorer.safetensors"
+    from stages.classic.shreds.network import Network
+
+    path = path / NAME if path.is_dir() else path
     if not path.exists():
         raise Refusal(f"{path} is missing: run the stage train@shreds, or leave the model out")
-    return Scorer(**load_file(path))
+    try:
+        with safe_open(path, "pt") as file:
+            told = json.loads(file.metadata()["told"])
+            held = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        net = Network(Size(**told["network"]))
+        weights = held.pop("w").numpy()
+        net.load_state_dict(held)
+    except (SafetensorError, KeyError, ValueError, TypeError, RuntimeError) as error:
+        raise Refusal(f"{path} is no scorer of this version: make it anew, or leave the model out") from error
+    return Scorer(net, weights, told)
 
 
-def codes(edge: np.ndarray) -> np.ndarray:
-    """The code of each height of edges [n, height, 2 or more], the pixels at the cut first: [n, height]."""
-    first, second = np.digitize(edge[:, :, 0], LEVELS), np.digitize(edge[:, :, 1], LEVELS)
-    dark = np.pad(edge[:, :, 0] > 0.5, ((0, 0), (1, 1)))
-    return ((first * 4 + second) * 2 + dark[:, :-2]) * 2 + dark[:, 2:]
+def features(pieces: Pieces, network: Network) -> np.ndarray:
+    """-s and the misfit of phases of all pairs, [2, pieces, pieces]."""
+    import torch
 
-
-def count(pages: list[np.ndarray], cuts: int, chance: np.random.Generator, loss: int = 0) -> np.ndarray:
-    """I of every two codes, [CODES, CODES], from `cuts` columns of each page; `loss` pixels are gone at each."""
-    together, apart = np.zeros(CODES**2), np.zeros(CODES**2)
-    for page in pages:
-        x = chance.choice(np.arange(2, page.shape[1] - 1 - loss), cuts)
-        a = codes(np.stack([page[:, x - 1].T, page[:, x - 2].T], axis=2))  # [cuts, height]
-        b = codes(np.stack([page[:, x + loss].T, page[:, x + loss + 1].T], axis=2))
-        together += np.bincount((a * CODES + b).ravel(), minlength=CODES**2)
-        for shift in range(1, SHIFTS + 1):
-            other = (a * CODES + np.roll(b, shift, axis=0)).ravel()
-            apart += np.bincount(other, minlength=CODES**2) / SHIFTS
-    return (np.log(together + 2) - np.log(apart + 2)).reshape(CODES, CODES)
-
-
-def information(right: np.ndarray, left: np.ndarray, table: np.ndarray) -> np.ndarray:
-    """I of all pairs of edges [n, height, depth], by the table of `count`: [n, n]."""
-    a, b = codes(right), codes(left)
-    n, height = a.shape
-    hot = np.zeros((n, height * CODES), dtype=np.float32)
-    hot[np.arange(n)[:, None], np.arange(height) * CODES + b] = 1
-    return (table[a].astype(np.float32).reshape(n, -1) @ hot.T).astype(np.float64)
-
-
-def features(pieces: Pieces, table: np.ndarray) -> np.ndarray:
-    """-I, misfit of phases and difference of profiles of all pairs, [3, pieces, pieces]."""
     s = lines.profile(pieces.ink)
     found = lines.fit(s)
     misfit = np.zeros((len(s), len(s)))
     if found is not None:
         misfit = np.minimum(MOST, found.misfit() / max(1e-9, found.errors.min(axis=1).mean() / s.shape[1]))
-    smooth = np.apply_along_axis(np.convolve, 1, s, AROUND, "same")
-    differ = ((smooth[:, None] - smooth) ** 2).sum(axis=2)
-    return np.stack([-information(*edges.sides(pieces.ink), table), misfit, differ / max(1e-9, np.median(differ))])
+    with torch.no_grad():
+        fits = network(torch.from_numpy(np.ascontiguousarray(pieces.ink, dtype=np.float32)))
+    return np.stack([-fits.double().numpy(), misfit])
 
 
-def learn(params: Learning) -> Scorer:
-    """Count I on made pages, then fit w on others that are cut up."""
-    from scipy import optimize
+def learn(params: Learning, spool: Path | None = None) -> tuple[Scorer, dict[str, list[float]]]:
+    """Train the network on made pages, then fit w on others that are cut up; the record of the steps, too."""
+    from stages.classic.shreds import network
 
     chance = np.random.default_rng(params.seed)
-    pages = [made.page(script, chance) for script in made.SCRIPTS for _ in range(params.pages // 2)]
-    right = count(pages, params.cuts, chance)
-    down = count([page.T for page in pages], params.cuts, chance)
+    scripts = [made.SCRIPTS[k % 2] for k in range(params.pages)]
+    pages = np.stack([np.rint(255 * made.page(each, chance)).astype(np.uint8) for each in track(scripts, "made pages")])
+    net, history = network.train(pages, params.network, params.training, params.seed, spool)
+    held = {script: [Path(path).name for path in paths] for script, paths in made.fonts().items()}
+    told = {"network": asdict(params.network), "fonts": held, "pages": params.pages, "steps": params.training.steps}
+    return Scorer(net, weigh(net, params.sheets, chance), told), history
+
+
+def weigh(network: Network, sheets: int, chance: np.random.Generator) -> np.ndarray:
+    """The w of highest likelihood on `sheets` made pages that are cut up."""
+    from scipy import optimize
+
     sets = []
-    for k in range(params.sheets):
-        page = made.page(made.SCRIPTS[k % 2], chance)
-        pieces, table = made.shreds([page], made.CROSS, chance)
+    for k in range(sheets):
+        pieces, table = made.shreds([made.page(made.SCRIPTS[k % 2], chance)], made.CROSS, chance)
         before, after = table[:, :-1].ravel(), table[:, 1:].ravel()
-        found = features(pieces, right)
+        found = features(pieces, network)
         found[:, np.arange(len(pieces.ink)), np.arange(len(pieces.ink))] = 1e6
-        sets.append((found[:, before], after))
-    start = np.full(3, 0.1)
-    fit = optimize.minimize(_loss, start, args=(sets,), jac=True, method="L-BFGS-B", bounds=[(0, None)] * 3)
-    return Scorer(right, down, fit.x)
+        sets += [(found[:, before], after), (found.transpose(0, 2, 1)[:, after], before)]
+    start = np.full(2, 0.1)
+    return optimize.minimize(_loss, start, args=(sets,), jac=True, method="L-BFGS-B", bounds=[(0, None)] * 2).x
 
 
 def _loss(w: np.ndarray, sets: list[tuple[np.ndarray, np.ndarray]]) -> tuple[float, np.ndarray]:
-    """Mean -log P of the true neighbours (features [3, joints, pieces], place of the true one) and its gradient."""
+    """Mean -log P of the true neighbours (features [f, joints, pieces], place of the true one) and its gradient."""
     from scipy import special
 
     total, slope, joints = 0.0, np.zeros(len(w)), 0

@@ -28,14 +28,14 @@ WORDS = (
     "land here must big high such follow act why ask men change went light kind off need house picture try us again "
     "animal point mother world near build self earth father quickly judge exactly zone value vowel extra major"
 )
-CHARACTERS = (
-    "的一是不了人我在有他这为之大来以个中上们到说国和地也子时道出而要于就下得可你年生自会那后能对着事其里所去行过家十用发天如然"
-    "作方成者多日都三小军二无同么经法当起与好看学进种将还分此心前面又定见只主没公从知使战最者明理性样美月明山水风花雪夜春秋江"
-    "楼高望远思乡酒醒梦回长安古道西湖柳岸晓残灯笔墨纸书画琴棋诗词歌赋情意深浅真善"
-)
 GRID = "БДЖЗИЛПФЦЧШЩЫЭЮЯГΔΛΞΠΣΦΨΩ"  # where no font has Chinese: wide letters, one in each square as well
+CHARACTERS = b"".join(bytes([a, b]) for a in range(0xB0, 0xD8) for b in range(0xA1, 0xFF)).decode("gb2312", "ignore")
+"""The 3,755 everyday characters: the first level of GB/T 2312-1980."""
+AFTER_WORDS = ("",) * 14 + (",", ",", ",", ".", ".", ".", ";", ":", "?", "!", "-")
+AFTER_CHARACTERS = "，，，。。、；：？！"
 SCRIPTS = ("latin", "chinese")
-UNLIKE = ("Italic", "Oblique", "Light", "Math", "Display", "STIXNon", "STIXSiz", "cm", "Narrow", "LastResort")  # names
+UNLIKE = ("italic", "oblique", "slant", "light", "thin", "hairline", "caps", "math", "symbol", "display", "stixnon")
+UNLIKE += ("stixsiz", "cm", "narrow", "lastresort")  # in the names of fonts that no page is set in
 
 
 @dataclass(frozen=True)
@@ -60,41 +60,66 @@ def fonts() -> dict[str, tuple[str, ...]]:
 
     paths = {*font_manager.findSystemFonts(), *font_manager.findSystemFonts([f"{get_data_path()}/fonts/ttf"])}
     found: dict[str, dict[str, str]] = {script: {} for script in SCRIPTS}
+    letters = set(map(ord, CHARACTERS))
     for path in sorted(paths):
         name = path.rsplit("/", 1)[-1]
-        if any(word in name for word in UNLIKE):
+        if any(word in name.lower() for word in UNLIKE):
             continue
         held = ft2font.FT2Font(path).get_charmap()
         if all(ord(letter) in held for letter in "Qgj"):
-            found["chinese" if ord("的") in held else "latin"].setdefault(name, path)
+            # a Japanese or Taiwanese font has boxes for the characters that it lacks
+            found["chinese" if letters <= held.keys() else "latin"].setdefault(name, path)
     return {script: tuple(sorted(of.values())) for script, of in found.items()}
 
 
-def page(script: str, chance: np.random.Generator, height: int = 1980, width: int = 1368) -> np.ndarray:
-    """A page of random text as ink in 0..1, [height, width]: font, size, pitch, margins and paragraphs by `chance`."""
-    from PIL import Image, ImageDraw, ImageFont
+@dataclass(frozen=True)
+class Style:
+    """How a page is set: script, path of the font and its size, pixels from line to line, and the margins."""
 
+    script: str
+    font: str
+    size: int
+    pitch: float
+    left: int
+    right: int
+    top: int
+
+
+def style(script: str, chance: np.random.Generator) -> Style:
+    """A style by `chance`; raises `Refusal` for an unknown script."""
     if script not in SCRIPTS:
         raise Refusal(f"there are no pages of script '{script}'; choices: {', '.join(SCRIPTS)}")
     held = fonts()
     path = str(chance.choice(held[script] or held["latin"]))
     size = int(chance.integers(38, 47))
-    pitch = size * chance.uniform(1.42, 1.62)  # pixels from one line to the next
-    left, right, top = int(chance.integers(14, 30)), int(chance.integers(14, 30)), int(chance.integers(25, 45))
-    font = ImageFont.truetype(path, size)
+    pitch = size * chance.uniform(1.42, 1.62)
+    left, right, top = (int(chance.integers(*span)) for span in ((14, 30), (14, 30), (25, 45)))
+    return Style(script, path, size, pitch, left, right, top)
+
+
+def page(script: str, chance: np.random.Generator, height: int = 1980, width: int = 1368) -> np.ndarray:
+    """A page of random text in a random style as ink in 0..1, [height, width]."""
+    return written(style(script, chance), chance, height, width)
+
+
+def written(style: Style, chance: np.random.Generator, height: int = 1980, width: int = 1368) -> np.ndarray:
+    """A page of random words and paragraphs in a style as ink in 0..1, [height, width]."""
+    from PIL import Image, ImageDraw, ImageFont
+
+    font = ImageFont.truetype(style.font, style.size)
     picture = Image.new("L", (width, height), 0)
     draw = ImageDraw.Draw(picture)
-    lines = int((height - top - chance.integers(20, 60)) / pitch)
-    fill = _latin if script == "latin" else _chinese
-    letters = CHARACTERS if held["chinese"] else GRID
+    lines = int((height - style.top - chance.integers(20, 60)) / style.pitch)
+    fill = _latin if style.script == "latin" else _chinese
+    letters = CHARACTERS if fonts()["chinese"] else GRID
     remaining, begins = 0, True
     for k in range(lines):
         if remaining == 0:
             remaining, begins = int(chance.integers(3, 12)), True
         remaining -= 1
-        end = (width - right) if remaining else int(width * chance.uniform(0.2, 0.95))
-        y = top + k * pitch
-        fill(draw, font, letters, left + 2 * size * begins, end, y, remaining > 0, chance)
+        end = (width - style.right) if remaining else int(width * chance.uniform(0.2, 0.95))
+        y = style.top + k * style.pitch
+        fill(draw, font, letters, style.left + 2 * style.size * begins, end, y, remaining > 0, chance)
         begins = False
     return np.asarray(picture, dtype=np.float32) / 255
 
@@ -112,8 +137,7 @@ def _latin(
     del letters
     space, words, wide = font.getlength(" "), [], []
     while True:
-        word = str(chance.choice(_words())) + str(chance.choice(["", "", "", "", "", "", "", ",", ".", ";"]))
-        word = word.capitalize() if chance.random() < 0.1 else word
+        word = _word(chance)
         length = font.getlength(word)
         if x + sum(wide) + space * len(wide) + length > end:
             break
@@ -140,8 +164,21 @@ def _chinese(
     del justified
     size = int(font.size)
     for at in range(x, end - size + 1, size):
-        letter = "，" if chance.random() < 0.08 else letters[chance.integers(len(letters))]
-        draw.text((at, y), letter, fill=255, font=font)
+        held = AFTER_CHARACTERS if chance.random() < 0.1 else letters
+        draw.text((at, y), held[chance.integers(len(held))], fill=255, font=font)
+
+
+def _word(chance: np.random.Generator) -> str:
+    """One of ours, or the head of one and the tail of another, sometimes with a capital, a sign or as a number."""
+    words = _words()
+    word, other = words[chance.integers(len(words))], words[chance.integers(len(words))]
+    if chance.random() < 0.4:
+        word = word[: 1 + len(word) // 2] + other[len(other) // 2 :]
+    if chance.random() < 0.03:
+        word = str(chance.integers(2000))
+    word = word.capitalize() if chance.random() < 0.1 else word
+    word += AFTER_WORDS[chance.integers(len(AFTER_WORDS))]
+    return f'"{word}"' if chance.random() < 0.02 else word
 
 
 @cache

@@ -25,10 +25,14 @@ SHAPE = math.sqrt(2)  # height by width of a page, where nobody tells how many r
 
 @dataclass(frozen=True)
 class Asked:
-    """What a person knows: rows and columns (0: found from the shape), neighbours for certain, and what none are."""
+    """What a person knows: rows and columns (0: found from the shape), neighbours for certain, and what none are.
+
+    Strips of `pages` pages may be mixed: each page is one row then, and rows have no order.
+    """
 
     rows: int = 0
     columns: int = 0
+    pages: int = 1
     must: tuple[tuple[str, str], ...] = ()
     cannot: tuple[tuple[str, str], ...] = ()
 
@@ -73,7 +77,7 @@ def restore(pieces: Pieces, scorer: Scorer | None, asked: Asked = KNOWN) -> Rest
     merged = chains.joints() - before
     both = 1 + pieces.two_sided
     found = order.rows(chains, cost / both, margins(pieces, height * both, columns))
-    sides = stacked(pieces, found, scorer)
+    sides = stacked(pieces, found, asked.pages == 1)
     return Restored(sides, tuple(sure(side, cost) for side in sides), tuple(sorted(merged)))
 
 
@@ -89,6 +93,10 @@ def shape(pieces: Pieces, asked: Asked) -> tuple[int, int]:
     count = len(pieces.names) // (1 + pieces.two_sided)
     height, width = pieces.ink.shape[1:]
     number, columns = asked.rows, asked.columns
+    if asked.pages > 1:
+        if number:
+            raise Refusal(f"{asked.pages} mixed pages of {number} rows cannot be parted: give strips, or page by page")
+        number = asked.pages
     if not number and not columns:
         divisors = [d for d in range(1, count + 1) if count % d == 0]
         number = min(divisors, key=lambda d: abs(math.log(d * height / (count / d * width) / SHAPE)))
@@ -129,18 +137,22 @@ def margins(pieces: Pieces, number: int, columns: int) -> np.ndarray:
     return found
 
 
-def stacked(pieces: Pieces, found: list[order.Chain], scorer: Scorer | None) -> tuple[np.ndarray, ...]:
-    """The rows from top to bottom, for each side of the page."""
+def stacked(pieces: Pieces, found: list[order.Chain], ordered: bool = True) -> tuple[np.ndarray, ...]:
+    """The rows from top to bottom, for each side of the page; as they are unless they are to be `ordered`."""
     place = {row: r for r, row in enumerate(found)}
     two_sided = pieces.two_sided
     partner = np.array([place[order.turned(row, pieces.back)] if two_sided else r for r, row in enumerate(found)])
-    whole = np.stack([np.concatenate(list(pieces.ink[list(row)]), axis=1) for row in found])  # [rows, height, width]
-    cost = rows.below(whole, scorer) if scorer else edges.smooth(*edges.sides(edges.across(whole)))
-    dark = Pieces(tuple(map(str, range(len(found)))), whole, partner)
-    first = -TOP * np.minimum(dark.margins("top"), WIDEST)
-    if two_sided:
-        cost, first = cost + cost[np.ix_(partner, partner)], first + first[partner]
-    way = rows.stack(cost, first, partner)
+    way = [r for r in range(len(found)) if r <= partner[r]]
+    if ordered:
+        whole = np.stack(
+            [np.concatenate(list(pieces.ink[list(row)]), axis=1) for row in found]
+        )  # [rows, height, width]
+        cost = rows.below(whole)
+        dark = Pieces(tuple(map(str, range(len(found)))), whole, partner)
+        first = -TOP * np.minimum(dark.margins("top"), WIDEST)
+        if two_sided:
+            cost, first = cost + cost[np.ix_(partner, partner)], first + first[partner]
+        way = rows.stack(cost, first, partner)
     front = np.array([found[r] for r in way])
     return (front, np.array([found[partner[r]] for r in way])) if two_sided else (front,)
 

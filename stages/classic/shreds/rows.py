@@ -9,19 +9,17 @@ from __future__ import annotations
 import numpy as np
 
 from stages.classic.shreds import edges, lines
-from stages.classic.shreds.learned import Scorer, information
 from stages.core.errors import Refusal
 
-STROKES = 0.5  # of the weight that edges have in a row: most of a level cut is between lines
+STROKES = 50.0  # of the correlation of two edges, the article's: most of a level cut is between lines, and costs all
 STEEP = 2.0  # cost of a step of phases that is off by one pixel
 MOST_OFF = 8.0  # pixels off, beyond which it is wrong all the same
 MOST_ROWS = 16
 
 
-def below(ink: np.ndarray, scorer: Scorer) -> np.ndarray:
+def below(ink: np.ndarray) -> np.ndarray:
     """What it costs to have row j below row i, of rows as ink [rows, height, width]: [rows, rows]."""
-    bottom, top = edges.sides(edges.across(ink))
-    found = -STROKES * scorer.weights[0] * information(bottom, top, scorer.down)
+    found = STROKES * edges.correlation(*edges.sides(edges.across(ink)))
     fitted = lines.fit(lines.profile(ink))
     if fitted is not None:
         step = fitted.best[None, :] - fitted.best[:, None]

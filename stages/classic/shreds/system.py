@@ -6,6 +6,7 @@ and 76% (English) of the neighbours of cross-cut pages without help.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -16,7 +17,6 @@ import numpy as np
 from stages.classic.shreds import edges, learned, made, order, page, sheet
 from stages.classic.shreds.learned import Learning
 from stages.classic.shreds.pieces import Pieces
-from stages.core import files
 from stages.core.systems import Findings, Inputs
 from stages.core.targets import Target, judged
 
@@ -35,13 +35,11 @@ class EvaluateShreds:
 
 
 def train(inputs: Inputs, params: Learning, out: Path) -> Findings:
-    """Learn the edge cost; writes `out`/scorer.safetensors and `out`/model.json, which names the fonts."""
-    scorer = learned.learn(params)
+    """Learn the edge cost; writes `out`/scorer.safetensors."""
+    scorer, history = learned.learn(params, inputs.spool)
     scorer.save(out)
-    held = {script: [Path(path).name for path in paths] for script, paths in made.fonts().items()}
-    files.write_json({"fonts": held, "pages": params.pages, "seed": params.seed}, out / "model.json")
-    weights = dict(zip(("information", "misfit", "profile"), map(float, scorer.weights), strict=True))
-    return Findings(metrics={f"weight.{name}": value for name, value in weights.items()})
+    weights = dict(zip(("network", "misfit"), map(float, scorer.weights), strict=True))
+    return Findings(metrics={f"weight.{name}": value for name, value in weights.items()}, history=history)
 
 
 def evaluate(model: Path, inputs: Inputs, params: EvaluateShreds) -> Findings:
@@ -62,7 +60,8 @@ def evaluate(model: Path, inputs: Inputs, params: EvaluateShreds) -> Findings:
                     figures[f"contact_{script}"] = sheet.contact(pieces, restored)
     for k in range(params.sheets):
         chance = np.random.default_rng([params.seed, 2, k])
-        pieces, table = made.shreds([made.page("latin", chance) for _ in range(2)], made.CROSS, chance)
+        style = made.style("latin", chance)
+        pieces, table = made.shreds([made.written(style, chance) for _ in range(2)], made.CROSS, chance)
         restored = page.restore(pieces, scorer)
         rows.append({"cut": "two_sided", "script": "latin", "page": k, **score(pieces, restored, table)})
     found = {}
@@ -76,24 +75,32 @@ def evaluate(model: Path, inputs: Inputs, params: EvaluateShreds) -> Findings:
 def score(pieces: Pieces, restored: page.Restored, table: np.ndarray) -> dict[str, float]:
     """The shares of right neighbours, of rows that are over their right next one, and whether the page is whole.
 
-    `greedy` is the article's chain from the true first piece of every row, the mean share of its right neighbours.
+    Pieces of one and the same picture, blank ones say, may stand for each other. `greedy` is the article's chain from
+    the true first piece of every row, the mean share of its right neighbours.
     """
-    truth = {joint for row in table for joint in pairwise(row.tolist())}
-    if pieces.two_sided:
-        truth |= {(int(pieces.back[j]), int(pieces.back[i])) for i, j in truth}
-    joints = [j for side in restored.sides for row in side for j in pairwise(row)]
-    found = [tuple(row.tolist()) for row in restored.sides[0]]
+    kind = alike(pieces)
     fronts = [table] + ([pieces.back[table[:, ::-1]]] if pieces.two_sided else [])
-    pages = [[tuple(row.tolist()) for row in front] for front in fronts]
+    truth = Counter(joint for front in fronts for row in kind[front].tolist() for joint in pairwise(row))
+    joints = Counter(joint for side in restored.sides for row in kind[side].tolist() for joint in pairwise(row))
+    found = [tuple(row) for row in kind[restored.sides[0]].tolist()]
+    pages = [[tuple(row) for row in kind[front].tolist()] for front in fronts]
     steps = {step for rows in pages for step in pairwise(rows)}
     vertical = [step in steps for step in pairwise(found)]
+    merged = [(kind[i], kind[j]) in truth for i, j in restored.merged]
     cost = edges.distance(*edges.sides(pieces.ink))
     chains = [order.greedy(cost, int(row[0])) for row in table]
     return {
-        "neighbours": fmean((int(i), int(j)) in truth for i, j in joints),
+        "neighbours": (truth & joints).total() / truth.total(),
         "whole": float(found in pages),
         "vertical": fmean(vertical) if vertical else 1.0,
-        "merge_precision": fmean(joint in truth for joint in restored.merged) if restored.merged else 1.0,
-        "greedy": fmean(sum(j in truth for j in pairwise(c)) / len(truth) for c in chains),
+        "merge_precision": fmean(merged) if merged else 1.0,
+        "greedy": fmean(sum(joint in truth for joint in pairwise(kind[c])) / truth.total() for c in chains),
         "confidence": restored.confidence,
     }
+
+
+def alike(pieces: Pieces) -> np.ndarray:
+    """A number for each piece, [pieces], the same for pieces of the same picture, on both sides where there are two."""
+    flat = pieces.ink.reshape(len(pieces.ink), -1)
+    kind = np.unique(flat, axis=0, return_inverse=True)[1]
+    return kind * len(kind) + kind[pieces.back] if pieces.two_sided else kind
