@@ -101,6 +101,6 @@ def score(pieces: Pieces, restored: page.Restored, table: np.ndarray) -> dict[st
 
 def alike(pieces: Pieces) -> np.ndarray:
     """A number for each piece, [pieces], the same for pieces of the same picture, on both sides where there are two."""
-    flat = pieces.ink.reshape(len(pieces.ink), -1)
-    kind = np.unique(flat, axis=0, return_inverse=True)[1]
+    held: dict[bytes, int] = {}
+    kind = np.array([held.setdefault(ink.tobytes(), i) for i, ink in enumerate(pieces.ink)])
     return kind * len(kind) + kind[pieces.back] if pieces.two_sided else kind
