@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,18 @@ from stages.nets.training import History
 
 One = Callable[[int, Path | None], tuple[Mapping[str, torch.Tensor], History]]
 """The training of one seed, with a spool of its own: weights by name, and the record of every step."""
+
+
+@contextmanager
+def seeded(seed: int, device: torch.device) -> Iterator[torch.Generator]:
+    """torch's own randomness, of first weights and dropout, from `seed` on; before it goes on as it would have.
+
+    Yields its generator on `device`, for checkpoints.
+    """
+    on_gpu = device.type == "cuda"
+    with torch.random.fork_rng(devices=[device] if on_gpu else []):
+        torch.manual_seed(seed)
+        yield torch.cuda.default_generators[device.index or 0] if on_gpu else torch.default_generator
 
 
 def every_seed(one: One, seeds: Sequence[int], spool: Path | None, out: Path, params: Any, **told: Any) -> Findings:

@@ -24,6 +24,7 @@ from stages.core.systems import Findings
 from stages.nets import images
 from stages.nets.board import Board
 from stages.nets.costs import Cost, cost
+from stages.nets.seeds import seeded
 from stages.nets.training import History, Watch, fade, fit
 
 UNCOUNTED = -1  # a target that is not asked for
@@ -134,9 +135,7 @@ def learn(
 ) -> tuple[nn.Module, torch.optim.Optimizer, History]:
     """One contestant trained with one seed, which makes its weights, its batches and its dropout."""
     device = task.train.device
-    devices_used = [device] if device.type == "cuda" else []
-    with torch.random.fork_rng(devices=devices_used):
-        torch.manual_seed(seed)
+    with seeded(seed, device) as chance:
         net = contestant.net().to(device)
         rate = contestant.rate * conditions.rate
         optimiser = contestant.optimiser(net, rate)
@@ -154,7 +153,6 @@ def learn(
             optimiser.step()
             return {"loss": loss}
 
-        chance = torch.cuda.default_generators[device.index or 0] if devices_used else torch.default_generator
         parts = {"net": net, "optimiser": optimiser, "generator": generator, "chance": chance}
         history = fit(step, parts, conditions.steps, conditions.watch, spool, what)
     return net, optimiser, history

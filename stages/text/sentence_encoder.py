@@ -25,7 +25,7 @@ from stages.core.params import choose
 from stages.core.systems import Findings, Inputs
 from stages.nets.contrast import LOSSES
 from stages.nets.gradient_cache import cached_step
-from stages.nets.seeds import every_seed
+from stages.nets.seeds import every_seed, seeded
 from stages.nets.threads import one_thread
 from stages.nets.training import History, Watch, fade, fit
 from stages.text.characters import alphabet, numbered
@@ -93,8 +93,7 @@ def learnt(
     rows: Rows, params: SentenceEncoder, characters: int, device: torch.device, seed: int, spool: Path | None
 ) -> tuple[dict[str, torch.Tensor], History]:
     """One encoder, and the loss of every step. With `spool` a killed training goes on."""
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        torch.manual_seed(seed)
+    with seeded(seed, device) as chance:
         net = Encoder(params.encoder, characters).to(device)
         network = distributed.parallel(net)
         forward = torch.compile(network) if params.compile and device.type == "cuda" else network
@@ -109,7 +108,6 @@ def learnt(
             optimiser.step()
             return {"loss": found}
 
-        chance = torch.cuda.default_generators[device.index or 0] if device.type == "cuda" else torch.default_generator
         parts = {"net": net, "optimiser": optimiser, "generator": generator, "chance": chance}
         history = fit(step, parts, params.steps, params.watch, spool, "sentence encoder")
     return net.state_dict(), history

@@ -26,6 +26,7 @@ from stages.core.systems import Findings, Inputs
 from stages.nets import curves
 from stages.nets.optimisers.decay import decayed
 from stages.nets.optimisers.schedule import piecewise
+from stages.nets.seeds import seeded
 from stages.nets.threads import one_thread
 from stages.nets.training import History, Watch, draw, fit
 from stages.text.bert import corpus, masking
@@ -98,8 +99,7 @@ def learnt(
     rows: torch.Tensor, vocabulary: Vocabulary, params: MaskedLanguageModel, device: torch.device, spool: Path | None
 ) -> tuple[Guesser, History]:
     """The network trained on `rows` [n, length], and its loss in nats at every step."""
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        torch.manual_seed(params.seed)
+    with seeded(params.seed, device) as chance:
         net = Guesser(params.encoder, len(vocabulary)).to(device)
         network = distributed.parallel(net)
         forward = torch.compile(network) if params.compile and device.type == "cuda" else network
@@ -123,7 +123,6 @@ def learnt(
             optimiser.step()
             return {"loss": loss}
 
-        chance = torch.cuda.default_generators[device.index or 0] if device.type == "cuda" else torch.default_generator
         parts = {"net": net, "optimiser": optimiser, "generator": generator, "chance": chance}
         history = fit(step, parts, params.steps, params.watch, spool, "masked language model")
     return net, history

@@ -26,6 +26,7 @@ from stages.core.params import choose
 from stages.core.systems import Findings, Inputs
 from stages.nets import curves
 from stages.nets.optimisers import OPTIMISERS, Accumulate, AdaFactor
+from stages.nets.seeds import seeded
 from stages.nets.threads import one_thread
 from stages.nets.training import History, Watch, fade, fit
 from stages.text.bert import checkpoints
@@ -154,8 +155,7 @@ def learnt(
 ) -> tuple[Net, History]:
     """One net, and the loss of every batch. With `spool` a killed training goes on."""
     samples = parts["train"][1].to(device)
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        torch.manual_seed(seed)
+    with seeded(seed, device) as chance:
         net = Net(deepcopy(start), task.head(start.config.dim, params.pool)).to(device).train()
         best, score = deepcopy(net), torch.zeros((), dtype=torch.float64)
         optimiser = optimised(net, params, plan.accumulate)
@@ -188,7 +188,6 @@ def learnt(
                     best.load_state_dict(net.state_dict())
             return {"loss": loss.detach()}
 
-        chance = torch.cuda.default_generators[device.index or 0] if device.type == "cuda" else torch.default_generator
         parts_kept = {"net": net, "optimiser": optimiser, "chance": chance}
         parts_kept |= {"best": best, "score": score} if params.keep == "best" else {}
         history = fit(step, parts_kept, steps, params.watch, spool, f"CLUE: {task.name}")

@@ -22,7 +22,7 @@ from torch.nn import functional
 from stages.core import devices, distributed, tables
 from stages.core.errors import Refusal
 from stages.core.systems import Findings, Inputs
-from stages.nets.seeds import every_seed
+from stages.nets.seeds import every_seed, seeded
 from stages.nets.threads import one_thread
 from stages.nets.training import History, Watch, fit
 from stages.text.couplet.batches import Buckets
@@ -91,8 +91,7 @@ def learnt(
     spool: Path | None,
 ) -> tuple[dict[str, torch.Tensor], History]:
     """One network, and the loss of every step. With `spool` a killed training goes on."""
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        torch.manual_seed(seed)
+    with seeded(seed, device) as chance:
         net = network(params.network, classes).to(device)
         spread = distributed.parallel(net)
         forward = torch.compile(spread) if params.compile and device.type == "cuda" else spread
@@ -114,7 +113,6 @@ def learnt(
             optimiser.step()
             return {"loss": loss}
 
-        chance = torch.cuda.default_generators[device.index or 0] if device.type == "cuda" else torch.default_generator
         parts = {"net": net, "optimiser": optimiser, "generator": generator, "chance": chance}
         history = fit(step, parts, params.steps, params.watch, spool, "couplets")
     return net.state_dict(), history

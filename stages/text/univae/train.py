@@ -26,7 +26,7 @@ from stages.core.errors import Refusal
 from stages.core.systems import Findings, Inputs
 from stages.nets.optimisers.schedule import piecewise
 from stages.nets.posteriors import Posterior
-from stages.nets.seeds import every_seed
+from stages.nets.seeds import every_seed, seeded
 from stages.nets.threads import one_thread
 from stages.nets.training import History, Watch, draw, fit
 from stages.text.bert.model import PAD, Config
@@ -79,8 +79,7 @@ def learnt(
     rows: torch.Tensor, params: Univae, vocabulary: int, device: torch.device, seed: int, spool: Path | None
 ) -> tuple[dict[str, torch.Tensor], History]:
     """One model of sentences [n, t]; records nats (a sentence, of its tokens) and kl of every step."""
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        torch.manual_seed(seed)
+    with seeded(seed, device) as chance:
         net = UniVAE(params.encoder, params.posterior, params.scales, vocabulary).to(device)
         forward = distributed.parallel(Loss(net))
         forward = torch.compile(forward) if params.compile and device.type == "cuda" else forward
@@ -101,7 +100,6 @@ def learnt(
             optimiser.step()
             return {"nats": nats.mean(), "kl": kl.mean()}
 
-        chance = torch.cuda.default_generators[device.index or 0] if device.type == "cuda" else torch.default_generator
         parts = {"net": net, "optimiser": optimiser, "generator": generator, "chance": chance}
         history = fit(step, parts, params.steps, params.watch, spool, "UniVAE")
     return net.state_dict(), history
