@@ -32,9 +32,9 @@ from stages.classic.shreds.page import Asked
 from stages.core.errors import Refusal
 from stages.core.systems import Inputs
 
-SIZE = learned.Size(columns=8, channels=8, codes=8)
-TRAINING = learned.Training(steps=6, rate=0.01, warm_up=2, device="cpu", bf16=False, compile=False)
-LEARNING = learned.Learning(pages=2, sheets=1, seed=1, network=SIZE, training=TRAINING)
+SIZE = settings.Size(columns=8, channels=8, codes=8)
+TRAINING = settings.Training(steps=6, rate=0.01, warm_up=2, device="cpu", bf16=False, compile=False)
+LEARNING = settings.Learning(pages=2, sheets=1, seed=1, network=SIZE, training=TRAINING)
 SMALL = made.Cut(4, 8, 180, 72)
 ALONE = np.full(6, -1)
 
@@ -224,7 +224,7 @@ def test_a_killed_training_goes_on_to_the_same_weights(tmp_path, monkeypatch):
 
 
 def test_training_lowers_the_loss():
-    params = learned.Learning(4, 1, 0, SIZE, learned.Training(60, 0.015, 10, "cpu", False, False))
+    params = settings.Learning(4, 1, 0, SIZE, settings.Training(60, 0.015, 10, "cpu", False, False))
     history = learned.learn(params)[1]
     assert np.mean(history["loss"][-10:]) < 0.5 * np.mean(history["loss"][:10])
 

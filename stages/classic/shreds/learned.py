@@ -23,6 +23,7 @@ import numpy as np
 
 from stages.classic.shreds import lines, made
 from stages.classic.shreds.pieces import Pieces
+from stages.classic.shreds.settings import Learning, Size
 from stages.core import files
 from stages.core.errors import Refusal
 from stages.core.progress import track
@@ -33,38 +34,6 @@ if TYPE_CHECKING:
 MOST = 20.0  # of the misfit of phases, in squared errors of a pixel: a picture has none
 NAME = "scorer.safetensors"
 SHIPPED = Path(__file__).with_name(NAME)
-
-
-@dataclass(frozen=True)
-class Size:
-    """Params of the network: pixels on each side of a cut that it sees, channels, and numbers to every two pixels."""
-
-    columns: int
-    channels: int
-    codes: int
-
-
-@dataclass(frozen=True)
-class Training:
-    """Params of the training: a page a step, the rate of AdamW up over `warm_up` steps and down to 0."""
-
-    steps: int
-    rate: float
-    warm_up: int
-    device: str
-    bf16: bool
-    compile: bool
-
-
-@dataclass(frozen=True)
-class Learning:
-    """Params: how many made pages (halves of each script) to learn from, how many more for w, and their seed."""
-
-    pages: int
-    sheets: int
-    seed: int
-    network: Size
-    training: Training
 
 
 @dataclass(frozen=True)

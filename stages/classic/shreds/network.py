@@ -21,7 +21,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from stages.classic.shreds.learned import Size, Training
+from stages.classic.shreds.settings import Size, Training
 from stages.core import devices
 from stages.nets.optimisers.schedule import piecewise
 from stages.nets.threads import one_thread

@@ -15,8 +15,8 @@ from statistics import fmean
 import numpy as np
 
 from stages.classic.shreds import edges, learned, made, order, page, sheet
-from stages.classic.shreds.learned import Learning
 from stages.classic.shreds.pieces import Pieces
+from stages.classic.shreds.settings import Learning
 from stages.core.systems import Findings, Inputs
 from stages.core.targets import Target, judged
 
