@@ -25,6 +25,7 @@ from stages.classic.shreds import (
     page,
     pieces,
     rows,
+    settings,
     sheet,
     system,
 )
