@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import scipy.optimize  # noqa: F401  (its start is not what is timed)
 import torch
 from PIL import Image
 
