@@ -83,7 +83,7 @@ def example(pages: np.ndarray, chance: np.random.Generator) -> tuple[np.ndarray,
 
 
 def loss(fits: torch.Tensor, table: torch.Tensor) -> torch.Tensor:
-    """The mean of both cross entropies over the joints of a page; `fits` [n, n], `table` of its pieces."""
+    """The sum of both cross entropies, each a mean over the joints of a page; `fits` [n, n], `table` of its pieces."""
     fits = fits.float() - 1e4 * torch.eye(len(fits), device=fits.device)
     before, after = table[:, :-1].flatten(), table[:, 1:].flatten()
     return functional.cross_entropy(fits[before], after) + functional.cross_entropy(fits.T[after], before)

@@ -144,9 +144,8 @@ def stacked(pieces: Pieces, found: list[order.Chain], ordered: bool = True) -> t
     partner = np.array([place[order.turned(row, pieces.back)] if two_sided else r for r, row in enumerate(found)])
     way = [r for r in range(len(found)) if r <= partner[r]]
     if ordered:
-        whole = np.stack(
-            [np.concatenate(list(pieces.ink[list(row)]), axis=1) for row in found]
-        )  # [rows, height, width]
+        # [rows, height, width]
+        whole = np.stack([np.concatenate(list(pieces.ink[list(row)]), axis=1) for row in found])
         cost = rows.below(whole)
         dark = Pieces(tuple(map(str, range(len(found)))), whole, partner)
         first = -TOP * np.minimum(dark.margins("top"), WIDEST)
